@@ -158,6 +158,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     app: App
     site: Site | None = None
     build: tuple[Argv, ...] = ()
+    """Run on this machine in a scratch copy of the tag, before the press, in a virtualenv of `build_lock`."""
+    build_lock: str = "requirements.lock"
     targets: tuple[Target, ...] = ()
     stages: dict[str, Stage] = {}
 
@@ -244,6 +246,7 @@ class _Checker:
         config = msgspec.structs.replace(config, stages=stages)
         self.check_app(config.app)
         self.check_site(config.site)
+        self.check_inside(config.build_lock, ("build_lock",))
         for name, stage in stages.items():
             self.check_stage(name, stage)
         return config
