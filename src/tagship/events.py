@@ -1,0 +1,49 @@
+"""What happens while we work, as values; `report` turns them into words, bars or JSON lines.
+
+Rooms that work (`release`, `press`, `ship`) tell a `Listener`; none of them prints.
+
+========== ===================================================================================
+name       data
+========== ===================================================================================
+phase      `phase`: its name, `hosts`: how many, `total` steps of one host
+step       `step`: its title, `state`: begin | done | failed | undo | undone | undo-failed, `seconds`
+progress   `step`, `done`, `total`, `unit` (`bytes`, `files`, `wheels`)
+note       `text`, `level`: info | warning
+plan       `plan`: the rendered lines, `steps`: the plan as JSON
+result     the last one: outcome, exit, release, previous, hosts, seconds, bytes_sent
+========== ===================================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Event:
+    """One thing that happened; `host` is empty when it happened on this machine."""
+
+    name: str
+    host: str = ""
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+    def row(self) -> dict[str, Any]:
+        """The JSON line: `{"event": name, "host": ..., ...data}`."""
+        head: dict[str, Any] = {"event": self.name}
+        if self.host:
+            head["host"] = self.host
+        return {**head, **self.data}
+
+
+Listener = Callable[[Event], None]
+
+
+def ignore(_event: Event) -> None:
+    """A listener for callers that want no words."""
+
+
+def note(listener: Listener, text: str, *, level: str = "info", host: str = "") -> None:
+    """Tell `listener` one sentence; `level` is `info` or `warning`."""
+    listener(Event("note", host, {"text": text, "level": level}))
