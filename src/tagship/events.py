@@ -9,7 +9,8 @@ phase      `phase`: its name, `hosts`: how many, `total` steps of one host
 step       `step`: its title, `state`: begin | done | failed | undo | undone | undo-failed, `seconds`
 progress   `step`, `done`, `total`, `unit` (`bytes`, `files`, `wheels`)
 note       `text`, `level`: info | warning
-plan       `plan`: the rendered lines, `steps`: the plan as JSON
+plan       `plan`: the rendered lines, `steps`: the plan as JSON,
+           `urls`: `{added, changed, gone}`, lists of URLs, where there is a site
 result     the last one: outcome, exit, release, previous, hosts, seconds, bytes_sent
 ========== ===================================================================================
 """

@@ -1,0 +1,344 @@
+"""Every word we print: a live table for people, plain lines for logs, JSON Lines for programs.
+
+A `Report` is a `Listener` with three faces. On a terminal it shows one live table with a row a host; where stdout
+is no terminal, one line an event worth reading; with `json`, one event a line on stdout and nothing else, the
+result last. Nothing else in tagship prints, and nothing that was given to `mask` gets out.
+"""
+
+from __future__ import annotations
+
+import json as jsonlib
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
+
+from tagship.errors import TagshipError
+from tagship.events import Event
+from tagship.masks import Mask
+from tagship.wording import (
+    RESULT,
+    STEP_WORDS,
+    Failure,
+    amount,
+    cell,
+    clean,
+    failure_lines,
+    note_line,
+    on_hosts,
+    plan_lines,
+    result_lines,
+    step_line,
+)
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, Task, TaskID
+
+HERE = "here"
+"""The row of this machine, whose events name no host."""
+
+
+class _Face(Protocol):
+    def event(self, event: Event) -> None: ...
+    def failure(self, failure: Failure) -> None: ...
+    def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None: ...
+    def line(self, text: str, style: str = "") -> None: ...
+    def close(self) -> None: ...
+
+
+class Report:
+    """Listens to events and prints them on `stream`, failures on `err`; safe to call from several threads.
+
+    `json` asks for JSON Lines. Writing never raises: a deploy doesn't stop because nobody reads its words.
+    """
+
+    def __init__(self, json: bool = False, stream: TextIO | None = None, err: TextIO | None = None) -> None:
+        out = _Writer(stream or sys.stdout)
+        self._lock = threading.RLock()
+        self._mask = Mask(())
+        self._face: _Face
+        if json:
+            self._face = _JsonLines(out)
+        elif out.is_terminal():
+            self._face = _Live(out, _Writer(err or sys.stderr))
+        else:
+            self._face = _Plain(out, _Writer(err or sys.stderr))
+
+    def __call__(self, event: Event) -> None:
+        """Print one event."""
+        with self._lock:
+            data = self._mask.tree(dict(event.data))
+            self._face.event(Event(event.name, self._mask.text(event.host), data))
+
+    def failure(self, error: TagshipError) -> None:
+        """Print an error as where, what, cure and the last lines of what failed."""
+        with self._lock:
+            self._face.failure(Failure(**self._mask.tree(asdict(Failure.of(error)))))
+
+    def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+        """Print rows under headings; as JSON a `row` event each, whose keys are the columns' names."""
+        with self._lock:
+            self._face.table(self._mask.text(title), columns, self._mask.tree([list(row) for row in rows]))
+
+    def lines(self, *text: str) -> None:
+        """Print sentences; as JSON a `note` event each."""
+        with self._lock:
+            for line in text:
+                self._face.line(self._mask.text(line))
+
+    def heading(self, text: str) -> None:
+        """Print a line that begins a new part."""
+        with self._lock:
+            self._face.line("")
+            self._face.line(self._mask.text(text), "bold")
+
+    def mask(self, values: Iterable[str]) -> None:
+        """Never print these values again: raw, URL-encoded, or inside anything base64-encoded."""
+        with self._lock:
+            self._mask = Mask((*self._mask.values, *values))
+
+    def close(self) -> None:
+        """End the live table; as JSON, write the result, which is always the last line."""
+        with self._lock:
+            self._face.close()
+
+    def __enter__(self) -> Report:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class _Writer:
+    """A stream that is written to line by line, and whose end nobody mourns."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+        self.encoding = getattr(stream, "encoding", None) or "utf-8"
+
+    def is_terminal(self) -> bool:
+        return self.stream.isatty() and os.environ.get("TERM") != "dumb"
+
+    def isatty(self) -> bool:
+        return self.stream.isatty()
+
+    def write(self, text: str) -> int:
+        """Write what the stream's encoding can hold, the rest as escapes; returns the number of characters."""
+        try:
+            return self.stream.write(text.encode(self.encoding, "backslashreplace").decode(self.encoding))
+        except OSError:
+            self.lose()
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            self.stream.flush()
+        except OSError:
+            self.lose()
+
+    def line(self, text: str) -> None:
+        self.write(text + "\n")
+        self.flush()
+
+    def lose(self) -> None:
+        """The reader is gone or its disk is full: what is still to be said goes nowhere, the work goes on.
+
+        The descriptor itself is turned away, so that Python's own flush at exit doesn't fail either.
+        """
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self.stream.fileno())
+        os.close(nowhere)
+
+
+class _JsonLines:
+    """One event a line; the result is held back until the end, so that it is always the last one."""
+
+    def __init__(self, out: _Writer) -> None:
+        self.out = out
+        self.began = time.monotonic()
+        self.failed: Failure | None = None
+        self.result: Mapping[str, Any] | None = None
+        self.told: dict[str, float] = {}
+
+    def event(self, event: Event) -> None:
+        if event.name == "result":
+            self.result = event.data
+        elif event.name != "progress" or self.worth_telling(event):
+            self.write(event.row())
+
+    def worth_telling(self, event: Event) -> bool:
+        """Whether this progress is a step's last, or the first of its host for half a second."""
+        now = time.monotonic()
+        if event.data.get("done") != event.data.get("total") and now - self.told.get(event.host, 0) < 0.5:
+            return False
+        self.told[event.host] = now
+        return True
+
+    def failure(self, failure: Failure) -> None:
+        self.failed = failure
+        self.write({"event": "error", **asdict(failure)})
+
+    def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        keys = [column.lower().replace(" ", "_") for column in columns]
+        for row in rows:
+            self.write({"event": "row", "table": title, **dict(zip(keys, row, strict=True))})
+
+    def line(self, text: str, style: str = "") -> None:  # noqa: ARG002 (programs see no styles)
+        if text:
+            self.write({"event": "note", "text": text, "level": "info"})
+
+    def close(self) -> None:
+        if self.result is None and self.failed is not None:
+            self.result = {**self.failed.result(), "seconds": round(time.monotonic() - self.began, 3)}
+        if self.result is not None:
+            self.write({"event": "result", **RESULT, **self.result})
+        self.result = self.failed = None
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        self.out.line(jsonlib.dumps(row, ensure_ascii=True, default=str))
+
+
+class _Plain:
+    """One line an event worth reading, the host before it; no escape codes."""
+
+    def __init__(self, out: _Writer, err: _Writer) -> None:
+        self.out = out
+        self.err = err
+
+    def event(self, event: Event) -> None:
+        data = event.data
+        if event.name == "step":
+            self.step(event)
+        elif event.name == "phase":
+            self.line(f"{data['phase']}{on_hosts(data.get('hosts', 0))}", "bold")
+        elif event.name == "note":
+            self.line(*note_line(event))
+        elif event.name == "plan":
+            for text, style in plan_lines(data):
+                self.line(text, style)
+        elif event.name == "result":
+            for text, style in result_lines(data):
+                self.line(text, style)
+
+    def step(self, event: Event) -> None:
+        if event.data["state"] != "begin":
+            self.line(step_line(event))
+
+    def failure(self, failure: Failure) -> None:
+        for text, _style in failure_lines(failure):
+            self.err.line(clean(text))
+
+    def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        cells = [[cell(value) for value in row] for row in rows]
+        widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
+        if title:
+            self.line(title)
+        for row in (columns, *cells):
+            self.line("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+
+    def line(self, text: str, style: str = "") -> None:  # noqa: ARG002 (plain text has no styles)
+        self.out.line(clean(text))
+
+    def close(self) -> None:
+        self.out.flush()
+
+
+class _Live(_Plain):
+    """One table that is redrawn in place, a row a host; everything else scrolls by above it."""
+
+    def __init__(self, out: _Writer, err: _Writer) -> None:
+        super().__init__(out, err)
+        from rich.console import Console  # 35 ms that no other face has to wait for
+
+        self.console = Console(file=out, markup=False, highlight=False, emoji=False)  # type: ignore[arg-type]
+        self.errors = Console(file=err, markup=False, highlight=False, emoji=False)  # type: ignore[arg-type]
+        self.progress: Progress | None = None
+        self.rows: dict[str, TaskID] = {}
+
+    def event(self, event: Event) -> None:
+        if event.name == "progress":
+            data = event.data
+            self.update(
+                event.host, data["step"], long=True, done=data["done"], total=data["total"], unit=data["unit"]
+            )
+        elif event.name == "result":
+            self.close()
+            super().event(event)
+        else:
+            super().event(event)
+
+    def step(self, event: Event) -> None:
+        state, title = event.data["state"], event.data["step"]
+        words = STEP_WORDS[state]
+        self.update(event.host, f"{words}: {title}" if words else title, long=False, done=0, total=1, unit="")
+        if "FAILED" in words:
+            super().step(event)
+
+    def update(self, host: str, step: str, *, long: bool, done: int, total: int, unit: str) -> None:
+        progress = self.progress = self.progress or self.start()
+        if host not in self.rows:
+            self.rows[host] = progress.add_task("", host=clean(host) or HERE, long=False, unit="")
+        progress.update(
+            self.rows[host], description=clean(step), completed=done, total=total or 1, long=long, unit=unit
+        )
+
+    def start(self) -> Progress:
+        from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn
+        from rich.text import Text
+
+        class LongBar(BarColumn):
+            def render(self, task: Task) -> Any:
+                return super().render(task) if task.fields["long"] else Text("")
+
+        class Amount(ProgressColumn):
+            def render(self, task: Task) -> Text:
+                return Text(amount(int(task.completed), int(task.total or 0), task.fields["unit"]))
+
+        class Elapsed(ProgressColumn):
+            def render(self, task: Task) -> Text:
+                return Text(f"{task.elapsed or 0:.1f} s", style="dim")
+
+        host = TextColumn("{task.fields[host]}", style="bold", markup=False)
+        step = TextColumn("{task.description}", markup=False)
+        progress = Progress(host, step, LongBar(bar_width=24), Amount(), Elapsed(), console=self.console)
+        progress.start()
+        return progress
+
+    def failure(self, failure: Failure) -> None:
+        from rich.text import Text
+
+        self.close()
+        if self.err.is_terminal():
+            for text, style in failure_lines(failure):
+                self.errors.print(Text(clean(text), style=style), soft_wrap=True)
+        else:
+            super().failure(failure)
+
+    def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        from rich import box
+        from rich.table import Table
+        from rich.text import Text
+
+        shown = Table(*columns, title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+        for row in rows:
+            shown.add_row(*(Text(clean(cell(value))) for value in row))
+        self.console.print(shown)
+
+    def line(self, text: str, style: str = "") -> None:
+        from rich.text import Text
+
+        self.console.print(Text(clean(text), style=style), soft_wrap=True)
+
+    def close(self) -> None:
+        if self.progress is not None:
+            for row in self.rows.values():
+                self.progress.stop_task(row)
+            self.progress.stop()
+        self.progress, self.rows = None, {}
+        super().close()

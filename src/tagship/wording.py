@@ -1,0 +1,171 @@
+"""Values to sentences: plans, results and failures as lines of text, for every face that people read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tagship.errors import Degraded, Locked, TagshipError
+from tagship.events import Event
+
+URLS_SHOWN = 20
+"""URLs of each kind of change that a plan prints; the rest is counted."""
+
+RESULT: Mapping[str, Any] = {
+    "outcome": "degraded",
+    "exit": 1,
+    "release": None,
+    "previous": None,
+    "hosts": [],
+    "seconds": 0.0,
+    "bytes_sent": 0,
+}
+"""The keys of a result event in their order, and what they hold where nothing is known."""
+
+STEP_WORDS: Mapping[str, str] = {
+    "begin": "",
+    "done": "",
+    "failed": "FAILED",
+    "undo": "undoing",
+    "undone": "undone",
+    "undo-failed": "FAILED to undo",
+}
+"""What is said of a step in each of its states; nothing of one that goes well."""
+
+Line = tuple[str, str]
+"""A line of text and its style on a terminal: a rich style such as `bold red`, or nothing."""
+
+_WORDS = {1: "bug", 2: "usage", 3: "refused", 4: "restored", 5: "degraded", 6: "locked", 130: "interrupted"}
+_OUTCOMES = {2: "refused", 3: "refused", 4: "restored", 6: "locked", 130: "restored"}
+_ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b.?")
+_CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An error as it is printed; the fields are those of the error and of the JSON `error` line."""
+
+    kind: str
+    exit: int
+    where: str
+    what: str
+    cure: str
+    tail: list[str] = field(default_factory=list)
+    hosts: dict[str, str] = field(default_factory=dict)
+    holder: dict[str, str] = field(default_factory=dict)
+
+    @staticmethod
+    def of(error: TagshipError) -> Failure:
+        """What there is to say about `error`."""
+        return Failure(
+            kind=type(error).__name__,
+            exit=error.exit_code,
+            where=error.where,
+            what=error.what,
+            cure=error.cure,
+            tail=list(error.tail),
+            hosts=dict(error.hosts) if isinstance(error, Degraded) else {},
+            holder=dict(error.holder) if isinstance(error, Locked) else {},
+        )
+
+    def result(self) -> dict[str, Any]:
+        """The end of a JSON stream that the error cut short; an error of unknown reach counts as `degraded`."""
+        return {**RESULT, "outcome": _OUTCOMES.get(self.exit, "degraded"), "exit": self.exit}
+
+
+def step_line(event: Event) -> str:
+    """`web1: tree (0.01 s)`, or what became of it instead."""
+    words, title, seconds = STEP_WORDS[event.data["state"]], event.data["step"], event.data.get("seconds")
+    text = f"{words}: {title}" if words else str(title)
+    return _from(event.host, text if seconds is None else f"{text} ({seconds:.2f} s)")
+
+
+def note_line(event: Event) -> Line:
+    """One sentence, marked where it warns."""
+    if event.data.get("level") == "warning":
+        return _from(event.host, f"warning: {event.data['text']}"), "yellow"
+    return _from(event.host, event.data["text"]), ""
+
+
+def failure_lines(failure: Failure) -> Iterator[Line]:
+    """Where, what, where each host stands, cure, and the last lines of what failed."""
+    word = _WORDS.get(failure.exit, "failed")
+    where = f"{failure.where}: " if failure.where else ""
+    yield f"{word}: {where}{failure.what}", "bold red"
+    for name, state in (*failure.hosts.items(), *failure.holder.items()):
+        yield f"  {name}: {state}", ""
+    if failure.cure:
+        yield f"  cure: {failure.cure}", ""
+    if failure.tail:
+        yield "  last lines:", ""
+        for line in failure.tail:
+            yield f"    | {line}", "dim"
+
+
+def plan_lines(data: Mapping[str, Any]) -> Iterator[Line]:
+    """The rendered plan and the URLs that it adds, changes and takes away."""
+    for line in data["plan"]:
+        yield line, ""
+    for kind, sign, style in (("added", "+", "green"), ("changed", "~", "yellow"), ("gone", "-", "red")):
+        urls = data.get("urls", {}).get(kind, [])
+        if urls:
+            yield f"URLs {kind}: {len(urls)}", "bold"
+        for url in urls[:URLS_SHOWN]:
+            yield f"  {sign} {url}", style
+        if len(urls) > URLS_SHOWN:
+            yield f"  ... and {len(urls) - URLS_SHOWN} more", ""
+
+
+def result_lines(data: Mapping[str, Any]) -> Iterator[Line]:
+    """One line that sums up, and one for each host where not all is well."""
+    result = {**RESULT, **data}
+    good = result["exit"] == 0
+    text = f"{result['outcome']}: {result['release'] or 'no release'}"
+    if result["previous"] and result["previous"] != result["release"]:
+        text += f" (before: {result['previous']})"
+    text += f"{on_hosts(len(result['hosts']))}, {result['seconds']:.2f} s, {human_bytes(result['bytes_sent'])} sent"
+    yield text, "bold green" if good else "bold red"
+    for host in result["hosts"]:
+        if not (good and host["ok"]):
+            yield f"  {host['host']}: {host['release'] or 'no release'}{'' if host['ok'] else ', not well'}", ""
+
+
+def clean(text: str) -> str:
+    """`text` without escape codes and control characters: a service's log may hold any."""
+    return _CONTROLS.sub("?", _ESCAPES.sub("", text))
+
+
+def _from(host: str, text: str) -> str:
+    return f"{host}: {text}" if host else text
+
+
+def cell(value: Any) -> str:
+    """A value of a table as text; `-` where there is none."""
+    if value is None or value == "":
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.2f}" if isinstance(value, float) else str(value)
+
+
+def on_hosts(count: int) -> str:
+    """` on 2 hosts`; nothing for none."""
+    return f" on {count} host{'s' * (count != 1)}" if count else ""
+
+
+def human_bytes(count: int) -> str:
+    """24310 bytes as people read them: `24 KB` (decimal units)."""
+    for unit, size in (("GB", 10**9), ("MB", 10**6), ("KB", 10**3)):
+        if count >= size:
+            value = count / size
+            return f"{value:.0f} {unit}" if value >= 10 else f"{value:.1f} {unit}"
+    return f"{count} bytes"
+
+
+def amount(done: int, total: int, unit: str) -> str:
+    """How much of a step is done: `1.2 MB of 17 MB`, `3 of 9 wheels`; nothing where no unit is counted."""
+    if unit == "bytes":
+        return f"{human_bytes(done)} of {human_bytes(total)}"
+    return f"{done} of {total} {unit}" if unit else ""
