@@ -12,6 +12,8 @@
     │   ├── HostRefused          3  a host that doesn't answer, has the wrong key, no room, a missing file
     │   └── StalePlan            3  a host changed between the plan and the lock
     ├── CommandFailed            3  a build command failed on this machine; nothing was changed
+    ├── HostFailed               1  a verb failed on a host midway; ship turns it into one of the next two
+    │   └── LinkLost             1  the connection ended or went silent
     ├── Restored                 4  a deploy or rollback failed; everything was put back
     ├── Degraded                 5  a person must act; says where each host stands
     ├── Locked                   6  someone else is deploying
@@ -144,6 +146,27 @@ class CommandFailed(Refused):
         super().__init__(what, where=where, cure=cure, tail=tail)
         self.argv = tuple(argv)
         self.status = status
+
+
+class HostFailed(TagshipError):
+    """A verb failed on a host; the executor makes Restored or Degraded of it, so that no user meets this one.
+
+    `kind` is the agent's word for it: `failed`, `tampered`, `usage` or, for `LinkLost`, `lost`.
+    """
+
+    def __init__(
+        self, what: str, *, host: str, kind: str = "failed", cure: str = "", tail: Sequence[str] = ()
+    ) -> None:
+        super().__init__(what, where=host, cure=cure, tail=tail)
+        self.host = host
+        self.kind = kind
+
+
+class LinkLost(HostFailed):
+    """The connection to a host's agent ended, or nothing came from it for too long."""
+
+    def __init__(self, what: str, *, host: str, cure: str = "", tail: Sequence[str] = ()) -> None:
+        super().__init__(what, host=host, kind="lost", cure=cure, tail=tail)
 
 
 class Restored(TagshipError):
