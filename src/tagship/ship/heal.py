@@ -1,0 +1,46 @@
+"""Bringing the release that is current everywhere back to health, where a process, a front or a mark is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tagship.ship.plan import Phase, phases_of
+from tagship.ship.services import Service
+from tagship.ship.settle import plan_settle
+from tagship.ship.shipment import Stage
+from tagship.ship.survey import HostSurvey
+from tagship.ship.switch import mark
+
+
+def common_release(surveys: Mapping[str, HostSurvey]) -> str | None:
+    """The release that is sealed and current on every host, if there is one."""
+    names = {survey.current for survey in surveys.values()}
+    if len(names) == 1 and all(survey.live is not None and survey.live.staged for survey in surveys.values()):
+        return names.pop()
+    return None
+
+
+def plan_heal(surveys: Mapping[str, HostSurvey], stage: Stage, service: Service, release: str) -> tuple[Phase, ...]:
+    """Start, prove and mark good what isn't; no phase at all if `release` is well on every host."""
+    start, prove, marks = [], [], []
+    for host, survey in surveys.items():
+        live = survey.live
+        runs = live is not None and live.pid is not None and survey.serving == release
+        good = live is not None and live.state == "good"
+        closed = not survey.listens(stage.fronts[host])
+        if not runs:
+            start.append(service.start(host, release))
+        if closed:
+            start.append(service.open_front(host))
+        if not (runs and good) or closed:
+            prove.append(service.prove(host, release))
+        if not good:
+            marks.append(mark(host, release, "good", before=live.state if live else None))
+    return phases_of(
+        (
+            plan_settle(surveys, service),
+            Phase("start", tuple(start)),
+            Phase("prove", tuple(prove)),
+            Phase("commit", tuple(marks)),
+        )
+    )

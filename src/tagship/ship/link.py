@@ -1,0 +1,269 @@
+"""Questions to one agent and its answers, over a channel of bytes; the protocol is docs/agent.md.
+
+Three threads a link: one reads frames, one beats and watches for silence, and the caller's own. Every way in
+which a connection can end comes out as `LinkLost`.
+"""
+
+from __future__ import annotations
+
+import json
+import queue
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol
+
+from tagship.errors import HostFailed, HostRefused, LinkLost, Locked, TagshipError
+
+HEAD = struct.Struct("!IB")
+JSON, DATA = 1, 2
+MAX_JSON = 64 * 1024 * 1024
+MAX_DATA = 1024 * 1024
+BEAT = 5.0
+SILENCE = 30.0
+TAIL_LINES = 20
+
+Progress = Callable[[int, int, str], None]
+"""Told `done`, `total` and the unit while a long verb works."""
+
+
+class Channel(Protocol):
+    """A running agent's stdin, stdout and stderr, wherever it runs."""
+
+    def read(self, size: int) -> bytes:
+        """At most `size` bytes as soon as there are any; empty at the end. Raises `OSError`."""
+
+    def write(self, data: bytes) -> None:
+        """All of `data`. Raises `OSError`, also when another thread aborts."""
+
+    def stderr(self) -> bytes:
+        """The last 8 KB that the agent wrote to stderr."""
+
+    def status(self) -> int | None:
+        """The exit status, once the agent has ended; waits for it a moment."""
+
+    def close(self) -> None:
+        """Tell the agent that no more comes; it then ends in its own time."""
+
+    def abort(self) -> None:
+        """Cut the connection now; unblocks `read` and `write` in other threads."""
+
+
+class AgentLink:
+    """A conversation with the agent on `host`; one verb at a time, from any thread.
+
+    `beat` and `silence` are seconds: how often we say that we live, and for how long nothing may come.
+    """
+
+    def __init__(self, host: str, channel: Channel, *, beat: float = BEAT, silence: float = SILENCE) -> None:
+        self.host = host
+        self.bytes_sent = 0
+        self._channel = channel
+        self._beat = beat
+        self._silence = silence
+        self._turn = threading.Lock()
+        self._writing = threading.Lock()
+        self._inbox: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        self._answered = threading.Event()
+        self._ended = threading.Event()
+        self._lost: LinkLost | None = None
+        self._number = 0
+        self._seen = time.monotonic()
+        self._noise = b""
+        for work in (self._read_frames, self._pulse):
+            threading.Thread(target=work, name=f"{work.__name__} {host}", daemon=True).start()
+
+    def open(self, archive: bytes, deadline: float) -> Mapping[str, Any]:
+        """Send the agent's code and return its hello; `deadline` is seconds. Raises `HostRefused`."""
+        try:
+            self._write(archive)
+            message = self._next(time.monotonic() + deadline, "its hello")
+        except LinkLost as lost:
+            self.abort()
+            raise self._no_start(lost) from None
+        hello = message.get("hello")
+        if not isinstance(hello, dict) or hello.get("protocol") != 1:
+            self.abort()
+            raise HostRefused(f"the agent says {message!r} instead of hello", host=self.host)
+        return hello
+
+    def call(
+        self,
+        verb: str,
+        args: Mapping[str, Any] | None = None,
+        *,
+        data: Iterable[bytes] | None = None,
+        on_progress: Progress | None = None,
+        deadline: float | None = None,
+    ) -> dict[str, Any]:
+        """Ask for `verb` and return the answer; `data` is sent after the question, in frames.
+
+        `deadline` is seconds for the whole answer; without one only silence ends the wait. Raises `HostRefused`
+        (nothing was changed), `Locked`, `HostFailed`, and `LinkLost` after which the link is of no more use.
+        """
+        with self._turn:
+            self._number += 1
+            self._answered.clear()
+            self._send(JSON, _pack({"id": self._number, "verb": verb, "args": dict(args or {})}))
+            if data is not None:
+                self._send_data(data)
+            until = None if deadline is None else time.monotonic() + deadline
+            while True:
+                message = self._next(until, f"an answer to `{verb}`")
+                if message.get("id") != self._number:
+                    continue
+                if "progress" in message:
+                    if on_progress is not None:
+                        state = message["progress"]
+                        on_progress(int(state["done"]), int(state["total"]), str(state["unit"]))
+                    continue
+                if "error" in message:
+                    raise self._error(message["error"])
+                return dict(message["ok"])
+
+    @property
+    def alive(self) -> bool:
+        """Whether another question makes sense."""
+        return self._lost is None and not self._ended.is_set()
+
+    def close(self) -> None:
+        """End the conversation; the agent ends, and gives up its lock."""
+        self._ended.set()
+        self._channel.close()
+
+    def abort(self) -> None:
+        """Cut the connection; whoever waits for an answer gets `LinkLost`."""
+        self._lose("the connection was cut from this side")
+
+    def _lose(self, what: str) -> LinkLost:
+        if self._lost is None:
+            self._lost = LinkLost(what, host=self.host, tail=self._stderr_lines())
+            self._channel.abort()
+            self._inbox.put(None)
+        return self._lost
+
+    def _stderr_lines(self) -> list[str]:
+        return self._channel.stderr().decode(errors="replace").splitlines()[-TAIL_LINES:]
+
+    def _write(self, data: bytes) -> None:
+        while not self._writing.acquire(timeout=min(self._silence, 1.0)):
+            self._check_silence()
+        try:
+            if self._lost is not None:
+                raise self._lost
+            self._channel.write(data)
+            self.bytes_sent += len(data)
+        except OSError as error:
+            # The reader may be about to tell why the agent ended; its words are better than "broken pipe".
+            self._ended.wait(1.0)
+            raise self._lose(f"the connection ended ({error})") from None
+        finally:
+            self._writing.release()
+
+    def _send(self, kind: int, payload: bytes) -> None:
+        self._write(HEAD.pack(len(payload), kind) + payload)
+
+    def _send_data(self, data: Iterable[bytes]) -> None:
+        for chunk in data:
+            for start in range(0, len(chunk), MAX_DATA):
+                if self._answered.is_set():  # it failed early; the rest would be thrown away
+                    break
+                self._send(DATA, chunk[start : start + MAX_DATA])
+        self._send(DATA, b"")
+
+    def _next(self, until: float | None, awaited: str) -> dict[str, Any]:
+        while True:
+            wait = min(self._silence, 1.0)
+            if until is not None:
+                wait = min(wait, max(until - time.monotonic(), 0.0))
+            try:
+                message = self._inbox.get(timeout=wait)
+            except queue.Empty:
+                self._check_silence()
+                if until is not None and time.monotonic() >= until:
+                    raise self._lose(f"{awaited} did not come in time") from None
+                continue
+            if message is None:
+                self._inbox.put(None)
+                raise self._lose("the agent ended")
+            return message
+
+    def _check_silence(self) -> None:
+        if self._lost is not None:
+            raise self._lost
+        if time.monotonic() - self._seen > self._silence:
+            raise self._lose(f"nothing came from it for {self._silence:g} s")
+
+    def _pulse(self) -> None:
+        beat = HEAD.pack(len(_BEAT_FRAME), JSON) + _BEAT_FRAME
+        while not self._ended.wait(self._beat):
+            try:
+                self._check_silence()
+                # Whoever holds the lock is writing: that is a sign of life by itself.
+                if self._writing.acquire(blocking=False):
+                    try:
+                        self._channel.write(beat)
+                        self.bytes_sent += len(beat)
+                    finally:
+                        self._writing.release()
+            except (LinkLost, OSError):
+                return  # the caller's thread finds out by itself
+
+    def _read_frames(self) -> None:
+        try:
+            while True:
+                size, kind = HEAD.unpack(self._read(HEAD.size))
+                if kind != JSON or size > MAX_JSON:
+                    self._noise = self._noise or HEAD.pack(size, kind)
+                    break
+                message = json.loads(self._read(size))
+                self._seen = time.monotonic()
+                if "beat" in message:
+                    continue
+                if "ok" in message or "error" in message:
+                    self._answered.set()
+                self._inbox.put(message)
+        except (OSError, EOFError, ValueError):
+            pass  # however it ended, it ended: the caller is told by the None below
+        self._ended.set()
+        self._inbox.put(None)
+
+    def _read(self, size: int) -> bytes:
+        parts = []
+        while size:
+            part = self._channel.read(size)
+            if not part:
+                raise EOFError
+            self._seen = time.monotonic()
+            parts.append(part)
+            size -= len(part)
+        return b"".join(parts)
+
+    def _no_start(self, lost: LinkLost) -> HostRefused:
+        if self._noise:
+            what = f"its shell prints {self._noise.decode(errors='replace')!r}… before our agent can speak"
+            return HostRefused(what, host=self.host, cure="make its .bashrc silent where no terminal is there")
+        if self._channel.status() == 127:
+            return HostRefused("there is no python3", host=self.host, cure="install python3 (3.9 or newer) on it")
+        what = "the agent did not start" if lost.what == "the agent ended" else lost.what
+        cure = "python3 on the host must be 3.9 or newer and run commands without a terminal"
+        return HostRefused(what, host=self.host, cure=cure, tail=lost.tail or self._stderr_lines())
+
+    def _error(self, error: Mapping[str, Any]) -> TagshipError:
+        what, cure = str(error.get("what", "it failed")), str(error.get("cure") or "")
+        tail = [str(line) for line in error.get("tail") or ()]
+        kind = error.get("kind")
+        if kind == "refused":
+            return HostRefused(what, host=self.host, cure=cure, tail=tail)
+        if kind == "locked":
+            holder = {str(key): str(value) for key, value in (error.get("data") or {}).items()}
+            return Locked(what, host=self.host, holder=holder, cure=cure or "wait until it has ended, then try again")
+        return HostFailed(what, host=self.host, kind=str(kind), cure=cure, tail=tail)
+
+
+def _pack(message: Mapping[str, Any]) -> bytes:
+    return json.dumps(message, separators=(",", ":")).encode()
+
+
+_BEAT_FRAME = _pack({"beat": 1})

@@ -1,0 +1,135 @@
+"""What will be done, as a value: phases, each a barrier, of steps, each one verb of the agent with its undo."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Act = tuple[str, Mapping[str, Any]]
+"""A verb of docs/agent.md and its arguments."""
+
+LONG = 12
+"""Lists longer than this are told by their length in a plan's JSON: a manifest has thousands of rows."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One act on one host. `undo` is safe if the act never ran or half ran; `None` if there is nothing to undo."""
+
+    host: str
+    title: str
+    verb: str
+    args: Mapping[str, Any] = field(default_factory=dict)
+    undo: Act | None = None
+    sends: bool = False
+    """The contents that `declare` reported missing follow the question."""
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Steps of one or more hosts; hosts work side by side, and all must end before the next phase begins."""
+
+    name: str
+    steps: tuple[Step, ...]
+    vital: bool = True
+    """`False`: the work is done and proven before; a failure here is a warning and undoes nothing."""
+
+    def by_host(self) -> dict[str, tuple[Step, ...]]:
+        """The steps of each host, in order; hosts in the order of their first step."""
+        grouped: dict[str, list[Step]] = {}
+        for step in self.steps:
+            grouped.setdefault(step.host, []).append(step)
+        return {host: tuple(steps) for host, steps in grouped.items()}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All of a change to a fleet; an empty one means that nothing needs to be done."""
+
+    verb: str
+    """`deploy`, `rollback` or `stop`."""
+    stage: str
+    release: str | None
+    """The release that will be live everywhere; `None` after a stop."""
+    previous: Mapping[str, str | None]
+    """What `current` names on each host now."""
+    phases: tuple[Phase, ...]
+    headline: str
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
+    """Of the surveys that the plan was made from, by host."""
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        return tuple(self.previous)
+
+    @property
+    def empty(self) -> bool:
+        return not self.phases
+
+
+def phases_of(phases: Iterable[Phase]) -> tuple[Phase, ...]:
+    """Drop the phases in which nothing happens."""
+    return tuple(phase for phase in phases if phase.steps)
+
+
+def render(plan: Plan) -> list[str]:
+    """The plan as lines for people: a headline, each phase, each step once with the hosts that take it."""
+    lines = [plan.headline]
+    for phase in plan.phases:
+        lines.append(phase.name if phase.vital else f"{phase.name} (a failure here is only a warning)")
+        for title, steps in _by_title(phase).items():
+            hosts = [step.host for step in steps]
+            everyone = set(hosts) == set(plan.hosts)
+            text = f"  {title}" if everyone else f"  {title} [{', '.join(hosts)}]"
+            undo = _undo_words(steps)
+            lines.append(f"{text} · undo: {undo}" if undo else text)
+    return lines
+
+
+def _by_title(phase: Phase) -> dict[str, list[Step]]:
+    grouped: dict[str, list[Step]] = {}
+    for step in phase.steps:
+        grouped.setdefault(step.title, []).append(step)
+    return grouped
+
+
+def _undo_words(steps: list[Step]) -> str:
+    words = []
+    for step in steps:
+        if step.undo is None:
+            continue
+        verb, args = step.undo
+        word = f"{verb} to {args['to'] or 'nothing'}" if verb == "flip" else verb
+        if word not in words:
+            words.append(word)
+    return " or ".join(words)
+
+
+def to_json(plan: Plan) -> list[dict[str, Any]]:
+    """The plan for programs: one object a phase; long lists in arguments are told as `{"count": n}`."""
+    return [
+        {
+            "phase": phase.name,
+            "vital": phase.vital,
+            "steps": [
+                {
+                    "host": step.host,
+                    "title": step.title,
+                    "verb": step.verb,
+                    "args": _short(step.args),
+                    "undo": None if step.undo is None else {"verb": step.undo[0], "args": _short(step.undo[1])},
+                }
+                for step in phase.steps
+            ],
+        }
+        for phase in plan.phases
+    ]
+
+
+def _short(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _short(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return {"count": len(value)} if len(value) > LONG else [_short(item) for item in value]
+    return value

@@ -1,0 +1,112 @@
+"""The plan of a rollback: down to an earlier good release, or to one that is named."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tagship.errors import Refused
+from tagship.ship import heal
+from tagship.ship.layout import serial_of
+from tagship.ship.plan import Phase, Plan, phases_of
+from tagship.ship.services import Service
+from tagship.ship.settle import plan_settle
+from tagship.ship.shipment import Stage
+from tagship.ship.survey import HostSurvey, Release
+from tagship.ship.switch import mark, plan_drain, plan_flip, plan_start
+
+
+def choose_target(surveys: Mapping[str, HostSurvey], stage: Stage, to: str | None) -> str:
+    """The release to go to, on every host; raises `Refused` if there is none.
+
+    Without `to`: the newest release below the newest current one that is good on every host. One that was `left` is
+    known to be bad and is passed over. With `to`, a tag or an id: the newest such release that is good on every
+    host, else the newest that was good once and left; the current one and newer ones are allowed.
+    """
+    currents = [survey.current for survey in surveys.values() if survey.current]
+    if not currents:
+        raise Refused("nothing is live, so there is nothing to go back from", where=stage.name, cure="fab deploy")
+    common = _common(surveys)
+    if to is None:
+        newest = max(serial_of(current) for current in currents)
+        earlier = [r for r in common if r.serial < newest and _good(surveys, r.id)]
+        if not earlier:
+            raise _no_target(surveys, stage, "there is no earlier release that is good on every host")
+        return earlier[-1].id
+    named = [r for r in common if to in (r.id, r.tag)]
+    best = [r for r in named if _good(surveys, r.id)] or named
+    if not best:
+        raise _no_target(surveys, stage, f"no release {to} that was ever good is on every host")
+    return best[-1].id
+
+
+def plan_rollback(surveys: Mapping[str, HostSurvey], stage: Stage, service: Service, to: str | None = None) -> Plan:
+    """All of a rollback; `to` is a tag, a release id or `None` for the previous good one.
+
+    What was current is marked `left` if it is newer than the target: then it is what was fled from. An empty plan
+    if the target is live and well already. Raises `Refused`.
+    """
+    target = choose_target(surveys, stage, to)
+    if heal.common_release(surveys) == target:
+        phases = heal.plan_heal(surveys, stage, service, target)
+        words = f"heal {target}" if phases else f"nothing to do: {target} is live"
+    else:
+        phases = phases_of(
+            (
+                plan_settle(surveys, service, spare=(target,)),
+                plan_start(surveys, stage, service, target),
+                *plan_flip(surveys, service, target),
+                plan_drain(surveys, service, target),
+                _commit(surveys, target),
+            )
+        )
+        words = f"roll back to {target}"
+    return Plan(
+        verb="rollback",
+        stage=stage.name,
+        release=target,
+        previous={host: survey.current for host, survey in surveys.items()},
+        phases=phases,
+        headline=f"{words} on {stage.name} ({', '.join(surveys)})",
+        fingerprints={host: survey.fingerprint for host, survey in surveys.items()},
+    )
+
+
+def _commit(surveys: Mapping[str, HostSurvey], target: str) -> Phase:
+    steps = []
+    for host, survey in surveys.items():
+        release = survey.release(target)
+        if release is not None and release.state != "good":
+            steps.append(mark(host, target, "good", before=release.state))
+        old = survey.live
+        if old is not None and old.serial > serial_of(target) and old.state != "left":
+            steps.append(mark(host, old.id, "left", before=old.state))
+    return Phase("commit", tuple(steps))
+
+
+def _common(surveys: Mapping[str, HostSurvey]) -> list[Release]:
+    """Releases that are whole on every host and were good on each, oldest first."""
+    first, *others = surveys.values()
+    return [
+        release
+        for release in first.releases
+        if _was_good(release) and all(_was_good(other.release(release.id)) for other in others)
+    ]
+
+
+def _was_good(release: Release | None) -> bool:
+    return release is not None and release.staged and release.state in ("good", "left")
+
+
+def _good(surveys: Mapping[str, HostSurvey], release: str) -> bool:
+    found = [survey.release(release) for survey in surveys.values()]
+    return all(known is not None and known.state == "good" for known in found)
+
+
+def _no_target(surveys: Mapping[str, HostSurvey], stage: Stage, what: str) -> Refused:
+    rows = [
+        f"{host}: {release.id} {release.state}{' (current)' if release.id == survey.current else ''}"
+        for host, survey in surveys.items()
+        for release in survey.releases
+    ]
+    cure = "name one that was left with --to, or tag a mended one and deploy it"
+    return Refused(what, where=stage.name, cure=cure, tail=rows)

@@ -1,0 +1,72 @@
+"""A release as a plain process of the agent's user, behind tagship's own front door (docs/agent.md)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from tagship.config import Probe
+from tagship.ship.plan import Step
+from tagship.ship.shipment import Stage
+
+
+@dataclass(frozen=True)
+class ProcessService:
+    """Steps for plain processes; `probe` says how a release is asked whether it is well."""
+
+    stage: Stage
+    probe: Probe
+
+    def start(self, host: str, release: str) -> Step:
+        """Start `release` and probe it on its own socket."""
+        return Step(
+            host,
+            f"start {release} and probe it on its own socket",
+            "start",
+            {"release": release, "probe": self._probe()},
+            undo=("halt", {"release": release, "drain": self.stage.drain}),
+        )
+
+    def prove_own(self, host: str, release: str) -> Step:
+        """Probe a `release` that runs already on its own socket; nothing to undo."""
+        args = {"release": release, "probe": self._probe()}
+        return Step(host, f"probe {release}, which runs, on its own socket", "start", args)
+
+    def halt(self, host: str, release: str) -> Step:
+        """Wait until nobody is connected to `release`, then stop it; its undo starts it again."""
+        return Step(
+            host,
+            f"drain and stop {release}",
+            "halt",
+            {"release": release, "drain": self.stage.drain},
+            undo=("start", {"release": release, "probe": self._probe()}),
+        )
+
+    def discard(self, host: str, release: str) -> Step:
+        """Stop a process that nobody needs again: no undo."""
+        args = {"release": release, "drain": self.stage.drain}
+        return Step(host, f"stop {release}, which runs and isn't current", "halt", args)
+
+    def open_front(self, host: str) -> Step:
+        """Start the front door."""
+        listen = self.stage.fronts[host]
+        return Step(host, f"open the front door at {listen}", "front", {"listen": listen}, undo=("unfront", {}))
+
+    def close_front(self, host: str) -> Step:
+        """Stop the front door; its undo starts it again."""
+        undo = ("front", {"listen": self.stage.fronts[host]})
+        return Step(host, "close the front door", "unfront", undo=undo)
+
+    def prove(self, host: str, release: str) -> Step:
+        """Prove that `release` is what answers through the front door."""
+        args = {"release": release, "probe": self._probe(), "front": self.stage.fronts[host]}
+        return Step(host, f"probe {release} through the front door", "probe", args)
+
+    def _probe(self) -> dict[str, Any]:
+        return {
+            "path": self.probe.path,
+            "status": self.probe.status,
+            "timeout": float(self.probe.timeout),
+            "passes": self.probe.passes,
+            "host": self.probe.host,
+        }

@@ -1,0 +1,92 @@
+"""What `ship` is given to ship, as values; `release` makes the contents, `app` joins the two rooms here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from tagship.config import App
+from tagship.manifest import Delta, Manifest
+from tagship.ship.survey import Room
+
+
+@dataclass(frozen=True)
+class Wheel:
+    """A wheel file on this machine, checked against `sha256` (hex) by who fetched it."""
+
+    filename: str
+    sha256: str
+    size: int
+    """Bytes of the file."""
+    path: Path
+    unpacked: Room
+    """What it takes once installed, bytecode not counted."""
+
+    def row(self) -> list[Any]:
+        """The JSON form: `[filename, sha256, size]`."""
+        return [self.filename, self.sha256, self.size]
+
+
+@dataclass(frozen=True)
+class Shipment:
+    """A packed release: what is the same on every host, and how to get what differs."""
+
+    tag: str
+    commit: str
+    digest: str
+    """Of tree, site and lock; equal digests are equal releases."""
+    lock: str
+    """SHA-256 of the requirements lock."""
+    manifest: Manifest
+    app: App
+    """The application's settings, from the tag."""
+    open_object: Callable[[str], BinaryIO]
+    """The contents of a file of the manifest, by its key."""
+    wheels: Callable[[Mapping[str, Any]], Sequence[Wheel]]
+    """The wheels for an interpreter, described by the survey's `python`."""
+    installer: Callable[[Mapping[str, Any]], Wheel | None]
+    """uv's wheel for that interpreter's platform; `None` where pip has to do."""
+
+
+@dataclass(frozen=True)
+class Cargo:
+    """A shipment fitted to one host: what that host lacks at most."""
+
+    wheels: tuple[Wheel, ...]
+    installer: Wheel | None
+    base: str | None
+    """The release on that host whose manifest `delta` starts from; `None`: from nothing."""
+    delta: Delta
+
+    @property
+    def need(self) -> Room:
+        """The room it takes at most: new objects, wheels packed and unpacked, bytecode as large as its source."""
+        files = [entry for entry in self.delta.put if hasattr(entry, "size")]
+        packed = [*self.wheels, *([self.installer] if self.installer else [])]
+        return Room(
+            bytes=sum(file.size for file in files) + sum(w.size + 2 * w.unpacked.bytes for w in packed),
+            files=2 * len(files) + sum(1 + 2 * w.unpacked.files for w in packed),
+        )
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The settings of a stage that a plan depends on."""
+
+    name: str
+    fronts: Mapping[str, str]
+    """`ADDRESS:PORT` of each host's front door; its order is the fleet's, the first host is the canary."""
+    keep: int
+    """Good releases kept beside the current one."""
+    drain: float
+    """Seconds within which the connections of an old release must have ended."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """Who makes a release, and when (UTC, ISO 8601)."""
+
+    by: str
+    at: str

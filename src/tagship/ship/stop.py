@@ -1,0 +1,33 @@
+"""The plan of a stop: close the front doors and stop every process; `current` stays what it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tagship.ship.plan import Phase, Plan, phases_of
+from tagship.ship.services import Service
+from tagship.ship.shipment import Stage
+from tagship.ship.survey import HostSurvey
+
+
+def plan_stop(surveys: Mapping[str, HostSurvey], stage: Stage, service: Service) -> Plan:
+    """Stop everything that runs; an empty plan if nothing does. The next deploy heals what this stops."""
+    close, halt = [], []
+    for host, survey in surveys.items():
+        if survey.front is not None:
+            close.append(service.close_front(host))
+        for release in survey.releases:
+            if release.pid is None:
+                continue
+            current = release.id == survey.current
+            halt.append(service.halt(host, release.id) if current else service.discard(host, release.id))
+    phases = phases_of((Phase("close", tuple(close)), Phase("halt", tuple(halt))))
+    return Plan(
+        verb="stop",
+        stage=stage.name,
+        release=None,
+        previous={host: survey.current for host, survey in surveys.items()},
+        phases=phases,
+        headline=f"{'stop' if phases else 'nothing runs on'} {stage.name} ({', '.join(surveys)})",
+        fingerprints={host: survey.fingerprint for host, survey in surveys.items()},
+    )

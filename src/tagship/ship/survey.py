@@ -1,0 +1,221 @@
+"""What a host looks like now, as a value, and the reasons for which it can't take part."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tagship.errors import HostRefused, TagshipError
+
+OLDEST_PYTHON = (3, 9)
+"""The oldest interpreter that a release's virtualenv is made from."""
+RESERVE_BYTES = 64 * 1024 * 1024
+RESERVE_FILES = 1000
+RESERVE_SHARE = 0.1
+"""Room that must stay free beside what a release needs: for logs, for the application, for being wrong."""
+
+
+@dataclass(frozen=True)
+class Release:
+    """One release on one host's disk, as its journal and its processes tell."""
+
+    id: str
+    serial: int
+    tag: str
+    commit: str
+    digest: str
+    """Of tree, site and lock together: equal digests are equal releases."""
+    manifest: str
+    """SHA-256 of the manifest's rows, which is what a delta is made against."""
+    state: str
+    """`good`, `left` or `unfinished`."""
+    staged: bool
+    """Its staging was sealed, so that it can be started."""
+    pid: int | None
+    """The process that serves it, if one lives."""
+
+
+@dataclass(frozen=True)
+class Front:
+    """The front door that runs, and the `ADDRESS:PORT` it listens on."""
+
+    listen: str
+    pid: int
+
+
+@dataclass(frozen=True)
+class Room:
+    """Space on a filesystem: bytes and inodes."""
+
+    bytes: int
+    files: int
+
+
+@dataclass(frozen=True)
+class HostSurvey:
+    """Everything a plan depends on, as one agent saw it at one moment; docs/agent.md describes each field."""
+
+    host: str
+    root: str
+    writable: bool
+    current: str | None
+    current_kind: str
+    releases: tuple[Release, ...]
+    highest: int
+    serving: str | None
+    front: Front | None
+    lock: Mapping[str, str] | None
+    missing: tuple[str, ...]
+    env: str
+    installer: str | None
+    disk_free: int
+    inodes_free: int | None
+    """`None` where the filesystem doesn't count inodes."""
+    user: str
+    python: Mapping[str, Any] | None
+    """Markers and platform of the application's interpreter, for choosing wheels; `None` if it isn't there."""
+
+    @staticmethod
+    def from_json(host: str, data: Mapping[str, Any]) -> HostSurvey:
+        """Read an agent's answer to `survey`; raises `TagshipError` for one that docs/agent.md doesn't allow."""
+        try:
+            return _read(host, data)
+        except (KeyError, TypeError, ValueError) as error:
+            raise TagshipError(f"the agent's survey makes no sense ({error!r})", where=host) from error
+
+    def release(self, release: str | None) -> Release | None:
+        """The release with that id, if it is on this host."""
+        return next((known for known in self.releases if known.id == release), None)
+
+    @property
+    def live(self) -> Release | None:
+        """The release that `current` names, if it is on this host."""
+        return self.release(self.current)
+
+    def listens(self, listen: str) -> bool:
+        """The front door runs at the address wanted."""
+        return self.front is not None and self.front.listen == listen
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of what a plan depends on; a host whose fingerprint differs makes the plan stale.
+
+        Free space, process ids and the lock are left out: they change while nothing of the plan does.
+        """
+        facts = [
+            [self.root, self.current, self.current_kind, self.highest, self.serving],
+            [[r.id, r.digest, r.manifest, r.state, r.staged, r.pid is not None] for r in self.releases],
+            self.front.listen if self.front else None,
+            [self.missing, self.env, self.python],
+        ]
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _read(host: str, data: Mapping[str, Any]) -> HostSurvey:
+    front = data["front"]
+    return HostSurvey(
+        host=host,
+        root=str(data["root"]),
+        writable=bool(data["writable"]),
+        current=data["current"],
+        current_kind=str(data["current_kind"]),
+        releases=tuple(
+            Release(
+                id=str(row["id"]),
+                serial=int(row["serial"]),
+                tag=str(row["tag"]),
+                commit=str(row["commit"]),
+                digest=str(row["digest"]),
+                manifest=str(row["manifest"]),
+                state=str(row["state"]),
+                staged=bool(row["staged"]),
+                pid=row["pid"],
+            )
+            for row in sorted(data["releases"], key=lambda row: int(row["serial"]))
+        ),
+        highest=int(data["highest"]),
+        serving=data["serving"],
+        front=Front(str(front["listen"]), int(front["pid"])) if front and front.get("pid") else None,
+        lock=data["lock"],
+        missing=tuple(data["missing"]),
+        env=str(data["env"]),
+        installer=data.get("installer"),
+        disk_free=int(data["disk_free"]),
+        inodes_free=data["inodes_free"],
+        user=str(data["user"]),
+        python=data["python"],
+    )
+
+
+def refusals(survey: HostSurvey, *, env: str | None, python: str, need: Room) -> tuple[HostRefused, ...]:
+    """Why a host can't take a release, each with its cure; empty if it can.
+
+    `env` is the path of the env file below `shared/`, `python` the interpreter asked for, `need` what the release
+    takes on this host's disk.
+    """
+    found: list[tuple[str, str]] = []
+    found += _root_reasons(survey)
+    found += [
+        (f"shared/{path} is missing", f"put it at {survey.root}/shared/{path} on the host") for path in survey.missing
+    ]
+    if env is not None and survey.env != "ok":
+        found.append(
+            (
+                f"shared/{env} is {'missing' if survey.env == 'missing' else f'readable by others ({survey.env})'}",
+                f"on the host: install -m 0600 /dev/stdin {survey.root}/shared/{env}, with NAME=value lines"
+                if survey.env == "missing"
+                else f"on the host: chmod 0600 {survey.root}/shared/{env}",
+            )
+        )
+    found += _room_reasons(survey, need)
+    found += _python_reasons(survey, python)
+    return tuple(HostRefused(what, host=survey.host, cure=cure) for what, cure in found)
+
+
+def _root_reasons(survey: HostSurvey) -> list[tuple[str, str]]:
+    root = survey.root
+    found = []
+    if survey.current_kind == "directory":
+        cure = f"move {root}/current away on the host; a release will be linked in its place"
+        found.append((f"{root}/current is a real directory, not a link of ours", cure))
+    elif survey.current_kind == "foreign":
+        cure = f"move {root}/current away on the host, or give this stage another root"
+        found.append((f"{root}/current points somewhere that is no release of ours", cure))
+    if not survey.writable:
+        cure = f"on the host: mkdir -p {root} && chown {survey.user} {root}"
+        found.append((f"{survey.user} can't write to {root}", cure))
+    return found
+
+
+def _room_reasons(survey: HostSurvey, need: Room) -> list[tuple[str, str]]:
+    found = []
+    space = int(need.bytes * (1 + RESERVE_SHARE)) + RESERVE_BYTES
+    if survey.disk_free < space:
+        found.append(
+            (
+                f"too little room at {survey.root}: {survey.disk_free:,} bytes free, {space:,} wanted",
+                "free some, or keep fewer releases (`keep:`)",
+            )
+        )
+    files = int(need.files * (1 + RESERVE_SHARE)) + RESERVE_FILES
+    if survey.inodes_free is not None and survey.inodes_free < files:
+        found.append(
+            (
+                f"too few inodes at {survey.root}: {survey.inodes_free:,} free, {files:,} wanted",
+                "free some, or keep fewer releases (`keep:`)",
+            )
+        )
+    return found
+
+
+def _python_reasons(survey: HostSurvey, python: str) -> list[tuple[str, str]]:
+    if survey.python is None:
+        return [(f"there is no `{python}`", f"install {python} on the host, or name another in `app.python`")]
+    version = str(survey.python["markers"]["python_version"])
+    if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_PYTHON:
+        oldest = ".".join(map(str, OLDEST_PYTHON))
+        return [(f"`{python}` is Python {version}", f"install Python {oldest} or newer, and name it in `app.python`")]
+    return []
