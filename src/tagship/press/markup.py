@@ -1,0 +1,228 @@
+"""Markdown to HTML: Python-Markdown with what the house adds, one engine a process."""
+
+from __future__ import annotations
+
+import html
+import re
+import xml.etree.ElementTree as etree
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from posixpath import normpath
+from typing import Any
+
+import markdown
+from markdown.extensions import Extension
+from markdown.extensions.toc import slugify_unicode
+from markdown.inlinepatterns import (
+    IMAGE_REFERENCE_RE,
+    REFERENCE_RE,
+    ImageReferenceInlineProcessor,
+    ReferenceInlineProcessor,
+)
+from markdown.preprocessors import Preprocessor
+from markdown.treeprocessors import Treeprocessor
+
+from tagship.errors import ContentError
+from tagship.press import blocks, highlight
+
+_QUOTES = {
+    "left-single-quote": "‘",
+    "right-single-quote": "’",
+    "left-double-quote": "“",
+    "right-double-quote": "”",
+    "ellipsis": "…",
+    "ndash": "–",
+    "mdash": "—",
+}
+_ATTRIBUTE = re.compile(r"""(<[a-zA-Z][^<>]*?\s(?:href|src|poster)=")([^"]*)(")""")
+_LANGUAGE_LINE = re.compile(r"(?::::|#!)([\w+#.-]+)\n")
+
+
+@dataclass(frozen=True)
+class Text:
+    """Markdown to render; `name` and `first_line` place it in its file."""
+
+    name: str
+    body: str
+    first_line: int
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """The HTML of one text, its first paragraph as plain text, and warnings that begin with `file:line: `."""
+
+    html: str
+    lead: str
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Links:
+    """What a text may point at: the address of each source file, and of each asset by its plain name."""
+
+    pages: Mapping[str, str] = field(default_factory=dict)
+    assets: Mapping[str, str] = field(default_factory=dict)
+
+
+class Engine:
+    """Renders one text after another; the parsers are built once."""
+
+    def __init__(self, links: Links) -> None:
+        self.links = links
+        self.house = _House()
+        self.markdown = markdown.Markdown(
+            extensions=["footnotes", "tables", "toc", "smarty", "sane_lists", "attr_list", "def_list", self.house],
+            extension_configs={
+                "toc": {"slugify": slugify_unicode},
+                "smarty": {"substitutions": _QUOTES},
+                "footnotes": {"BACKLINK_TITLE": "Back to reference {} in the text"},
+            },
+            output_format="html",
+        )
+
+    def render(self, text: Text) -> Rendered:
+        """`text` as HTML; raises `ContentError` for a missing asset and for nesting without end."""
+        self.markdown.reset()
+        self.house.problems.clear()
+        try:
+            body = self.markdown.convert(text.body)
+        except RecursionError:
+            raise ContentError("is nested too deeply", path=text.name, line=text.first_line) from None
+        warnings = [_warning(text, *problem) for problem in self.house.problems]
+        body = self.resolve(body, text, warnings)
+        return Rendered(body, lead_of(body), tuple(warnings))
+
+    def resolve(self, body: str, text: Text, warnings: list[str]) -> str:
+        """Point links at fingerprinted assets and at the addresses of other sources."""
+        if "/assets/" not in body and ".md" not in body:
+            return body
+
+        def point(match: re.Match[str]) -> str:
+            target, mark, rest = re.match(r"([^?#]*)([?#]?)(.*)", html.unescape(match[2]), re.S).groups()  # type: ignore[union-attr]
+            found = self.address(target, text, warnings)
+            return match[0] if found is None else f"{match[1]}{html.escape(found + mark + rest)}{match[3]}"
+
+        return _ATTRIBUTE.sub(point, body)
+
+    def address(self, target: str, text: Text, warnings: list[str]) -> str | None:
+        if target.startswith("/assets/"):
+            asset = self.links.assets.get(target.removeprefix("/assets/"))
+            if asset is None:
+                raise ContentError(
+                    f"there is no asset {target}",
+                    path=text.name,
+                    line=_line(text, target),
+                    cure="put it into the site's assets/ folder",
+                )
+            return asset
+        if not target.endswith(".md") or ":" in target or target.startswith("/"):
+            return None
+        source = normpath(str(PurePosixPath(text.name).parent / target))
+        if source not in self.links.pages:
+            warnings.append(_warning(text, f"the link leads to {source}, which is not published", target))
+        return self.links.pages.get(source)
+
+
+def lead_of(body: str) -> str:
+    """The first paragraph of some HTML as plain text, at most 300 characters."""
+    paragraph = re.search(r"<p>(.*?)</p>", body, re.S)
+    if paragraph is None:
+        return ""
+    bare = re.sub(r'<sup id="fnref.*?</sup>', "", paragraph[1], flags=re.S)
+    plain = " ".join(html.unescape(re.sub(r"<[^>]*>", "", bare)).split())
+    if len(plain) <= 300:
+        return plain
+    return plain[:300].rpartition(" ")[0].rstrip(",;:–—") + " …"
+
+
+def _line(text: Text, needle: str) -> int:
+    found = text.body.lower().find(needle.lower())
+    return text.first_line + (text.body.count("\n", 0, found) if found >= 0 else 0)
+
+
+def _warning(text: Text, what: str, needle: str) -> str:
+    return f"{text.name}:{_line(text, needle)}: {what}"
+
+
+class _House(Extension):
+    """What the house adds to Python-Markdown; `problems` are (what, text to look for) of the current text."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.problems: list[tuple[str, str]] = []
+
+    def extendMarkdown(self, md: markdown.Markdown) -> None:
+        # After the white space is normal (30), before HTML blocks are taken out (20).
+        md.preprocessors.register(_Blocks(md, self.problems), "house_blocks", 25)
+        # Before the inline patterns (20) see the code.
+        md.treeprocessors.register(_IndentedCode(md), "house_code", 30)
+        md.inlinePatterns.register(_Reference(REFERENCE_RE, md, self.problems), "reference", 170)
+        md.inlinePatterns.register(_ImageReference(IMAGE_REFERENCE_RE, md, self.problems), "image_reference", 140)
+
+
+class _Blocks(Preprocessor):
+    def __init__(self, md: markdown.Markdown, problems: list[tuple[str, str]]) -> None:
+        super().__init__(md)
+        self.problems = problems
+
+    def run(self, lines: list[str]) -> list[str]:
+        return blocks.rewrite(lines, self.fence)
+
+    def fence(self, info: str, code: str) -> str:
+        word = (info.strip("{} ").split() or [""])[0].lstrip(".").lower()
+        if not highlight.knows(word):
+            self.problems.append((f"no highlighting is known for `{word}`", info))
+        stored: str = self.md.htmlStash.store(highlight.to_html(code, word))
+        return stored
+
+
+class _IndentedCode(Treeprocessor):
+    """Gives indented code the same shape; a first line `:::python` names its language."""
+
+    def run(self, root: etree.Element) -> None:
+        for block in root.iter("pre"):
+            if len(block) == 1 and block[0].tag == "code" and block[0].text:
+                code = html.unescape(str(block[0].text))
+                named = _LANGUAGE_LINE.match(code)
+                language = named[1].lower() if named and highlight.knows(named[1].lower()) else ""
+                stored = self.md.htmlStash.store(
+                    highlight.to_html(code[named.end() :] if language and named else code, language)
+                )
+                block.clear()
+                block.tag = "p"
+                block.text = stored
+
+
+class _Reference(ReferenceInlineProcessor):
+    """Tells of `[text][id]` and `[text][]` whose definition is missing; they stay text."""
+
+    def __init__(self, pattern: str, md: markdown.Markdown, problems: list[tuple[str, str]]) -> None:
+        super().__init__(pattern, md)
+        self.problems = problems
+
+    def evalId(self, data: str, index: int, text: str) -> tuple[str | None, int, bool]:
+        return _told(super().evalId(data, index, text), data, index, self)
+
+
+class _ImageReference(ImageReferenceInlineProcessor):
+    """The same for `![text][id]`."""
+
+    def __init__(self, pattern: str, md: markdown.Markdown, problems: list[tuple[str, str]]) -> None:
+        super().__init__(pattern, md)
+        self.problems = problems
+
+    def evalId(self, data: str, index: int, text: str) -> tuple[str | None, int, bool]:
+        return _told(super().evalId(data, index, text), data, index, self)
+
+
+def _told(found: Any, data: str, index: int, pattern: _Reference | _ImageReference) -> tuple[str | None, int, bool]:
+    name, end, handled = found
+    # `[sic] [1]` is two words in brackets, not a link: only what touches counts.
+    if handled and data[index : index + 1] == "[":
+        key = re.sub(r"\s+", " ", name)
+        if key not in pattern.md.references:
+            raw = data[index:end]
+            needle = f"]{raw}" if raw != "[]" else f"[{name}][]"
+            pattern.problems.append((f"there is no definition for the link [{key}]", needle))
+    return name, end, handled
