@@ -1,0 +1,100 @@
+"""What `inv` can do here: the verbs that every project has, and the development of tagship itself."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from invoke import Context, Exit, task
+
+from tagship.report import Report
+from tagship.verbs.local import build, clean, new, serve
+
+SYSTEM = {"git": "git", "sshd": "openssh-server", "strace": "strace"}
+"""Programs that some tests need, and the Debian packages that bring them."""
+
+LOCKS = {
+    "requirements/run.lock": ("3.11", ["pyproject.toml", "--group", "build"]),
+    "requirements/dev.lock": ("3.11", ["pyproject.toml", "--group", "dev"]),
+    "requirements.lock": ("3.9", ["requirements.in"]),
+}
+"""Each lock: the oldest Python that must be able to install it, and what it is compiled from."""
+
+SAME_LOCK = Path("src/tagship/scaffold/files/requirements.lock")
+"""What new projects begin with is what we run ourselves."""
+
+
+@task
+def demo(_context: Context) -> None:
+    """Run the whole main job on this machine, in a scratch folder (KEEP=1 leaves it running)."""
+    from tagship.scaffold import demo as whole  # kept out of `inv --list`
+
+    raise SystemExit(whole.main(keep=os.environ.get("KEEP", "") not in {"", "0"}))
+
+
+@task(help={"only": "a test file or folder, or a test after `::`"})
+def test(context: Context, only: str = "") -> None:
+    """Lint, check types, run the tests (LAB=1 or CI=true installs the system packages that some of them need)."""
+    if os.environ.get("LAB") == "1" or os.environ.get("CI") == "true":
+        _install_system_packages()
+    lint(context)
+    _run(_tool("pytest"), "-n", "2", *([only] if only else []))
+
+
+@task
+def lint(_context: Context) -> None:
+    """Check style, format and types."""
+    _run(_tool("ruff"), "check")
+    _run(_tool("ruff"), "format", "--check")
+    _run(_tool("mypy"))
+
+
+@task
+def bench(_context: Context) -> None:
+    """Measure what we promise about speed, and print it as ratios."""
+    _run(sys.executable, "-m", "bench")
+
+
+@task
+def lock(_context: Context) -> None:
+    """Compile every lock again, hash by hash, with the newest versions that fit."""
+    uv = [found] if (found := shutil.which("uv")) else [sys.executable, "-m", "uv"]
+    if subprocess.run([*uv, "--version"], capture_output=True, check=False).returncode:
+        raise Exit("`inv lock` needs uv: put it on PATH, or `python -m pip install uv`", 2)
+    flags = ["--quiet", "--upgrade", "--universal", "--generate-hashes", "--no-header", "--no-annotate"]
+    for out, (python, sources) in LOCKS.items():
+        _run(*uv, "pip", "compile", *flags, "--no-emit-index-url", "--python-version", python, *sources, "-o", out)
+    shutil.copyfile("requirements.lock", SAME_LOCK)
+
+
+def _tool(name: str) -> str:
+    """A program of this virtualenv, also where it isn't activated."""
+    return str(Path(sys.executable).with_name(name))
+
+
+def _run(*argv: str, env: dict[str, str] | None = None) -> None:
+    """Show a command, run it with our own input and output, and leave with its exit code if it fails."""
+    Report().lines(f"$ {' '.join([Path(argv[0]).name, *argv[1:]])}")
+    try:
+        done = subprocess.run(argv, check=False, env=env)
+    except FileNotFoundError:
+        raise Exit(f"there is no {argv[0]}: `make test` sets up what the checks need", 2) from None
+    if done.returncode:
+        raise Exit(code=done.returncode)
+
+
+def _install_system_packages() -> None:
+    path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
+    missing = [package for program, package in SYSTEM.items() if not shutil.which(program, path=path)]
+    if not missing:
+        return
+    as_root: Sequence[str] = () if os.geteuid() == 0 else ("sudo", "-n")
+    if not all(map(shutil.which, ("apt-get", *as_root[:1]))):
+        raise Exit(f"install these packages yourself, apt-get can't be used here: {', '.join(missing)}", 2)
+    env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    _run(*as_root, "apt-get", "update", "-qq", env=env)
+    _run(*as_root, "apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing, env=env)
