@@ -1,0 +1,142 @@
+"""Where a built site is put: `build/site`, a link to a whole tree, or a plain folder that somebody names.
+
+A build that fails changes neither. What was written into a plain folder is remembered in `build/outs/`, path and
+SHA-256 of each file: a later build replaces the folder only if nothing else is in it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from tagship import config
+from tagship.errors import UsageError
+from tagship.press.build import BuildReport, build
+
+FOLDER = "build"
+LINK = "site"
+_TREE = "site."
+
+
+def publish(
+    project: Path,
+    site: config.Site,
+    *,
+    clock: datetime,
+    drafts: bool = False,
+    future: bool = False,
+    out: Path | None = None,
+) -> BuildReport:
+    """Build the site and put it at `build/site`, or into the folder `out`.
+
+    The swap is one rename. Raises `ContentError` for bad input and `UsageError` for an `out` that holds anything
+    that an earlier build did not write; the last good tree then stays as it was.
+    """
+    with _alone(project) as folder:
+        if out is None:
+            return _to_link(project, folder, site, clock, drafts, future)
+        return _to_folder(project, folder, out, site, clock, drafts, future)
+
+
+def clean(project: Path) -> bool:
+    """Remove `build/` with everything in it; False when there was nothing to remove."""
+    folder = project / FOLDER
+    if folder.is_symlink():
+        raise UsageError("is a link", where=FOLDER, cure="remove it by hand: what it leads to may be somebody's")
+    if not folder.exists():
+        return False
+    shutil.rmtree(folder)
+    return True
+
+
+def _to_link(
+    project: Path, folder: Path, site: config.Site, clock: datetime, drafts: bool, future: bool
+) -> BuildReport:
+    link = folder / LINK
+    if link.exists() and not link.is_symlink():
+        raise UsageError("is no link of ours", where=f"{FOLDER}/{LINK}", cure="inv clean, or move it away")
+    tree = folder / f"{_TREE}{secrets.token_hex(4)}"
+    report = build(project, tree, site, clock=clock, drafts=drafts, future=future)
+    fresh = folder / f".{LINK}.{secrets.token_hex(4)}"
+    fresh.symlink_to(tree.name)
+    fresh.rename(link)
+    for older in folder.glob(f"{_TREE}*"):
+        if older != tree:
+            shutil.rmtree(older, ignore_errors=True)
+    return report
+
+
+def _to_folder(
+    project: Path, folder: Path, out: Path, site: config.Site, clock: datetime, drafts: bool, future: bool
+) -> BuildReport:
+    place = out.resolve()
+    _check_place(project.resolve(), place, site)
+    note = folder / "outs" / f"{hashlib.sha256(os.fsencode(place)).hexdigest()[:16]}.json"
+    _check_ours(place, note)
+    fresh = place.with_name(f".{place.name}.{secrets.token_hex(4)}")
+    report = build(project, fresh, site, clock=clock, drafts=drafts, future=future)
+    older = place.with_name(f".{place.name}.{secrets.token_hex(4)}")
+    note.parent.mkdir(exist_ok=True)
+    written = _digests(fresh)
+    if place.exists():
+        place.rename(older)
+    fresh.rename(place)
+    shutil.rmtree(older, ignore_errors=True)
+    note.write_text(json.dumps(written, indent=0, sort_keys=True))
+    return report
+
+
+def _check_place(project: Path, place: Path, site: config.Site) -> None:
+    inputs = (project / site.posts, project / site.source, project / ".git")
+    if project.is_relative_to(place) or any(place.is_relative_to(folder) for folder in inputs):
+        raise UsageError("would bury the project's own files", where=str(place), cure="name a folder beside them")
+    if place.exists() and not place.is_dir():
+        raise UsageError("is not a folder", where=str(place), cure="name a folder, new or empty")
+
+
+def _check_ours(place: Path, note: Path) -> None:
+    """Raise `UsageError` unless each file in `place` is, byte for byte, what an earlier build wrote there."""
+    if not place.exists():
+        return
+    try:
+        known = json.loads(note.read_text())
+    except (FileNotFoundError, ValueError):
+        known = {}
+    for name, digest in _digests(place).items():
+        if known.get(name) != digest:
+            raise UsageError(
+                f"holds {name}, which no build wrote there",
+                where=str(place),
+                cure="name a new or empty folder; nothing was changed",
+            )
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    found = {}
+    for path in folder.rglob("*"):
+        name = path.relative_to(folder).as_posix()
+        if path.is_symlink():
+            found[name] = f"-> {path.readlink()}"
+        elif path.is_file():
+            found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+        elif not path.is_dir():
+            found[name] = "special"
+    return found
+
+
+@contextmanager
+def _alone(project: Path) -> Iterator[Path]:
+    """`build/`, with its lock held: of two builds at once, one waits for the other."""
+    folder = project / FOLDER
+    folder.mkdir(exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield folder

@@ -1,0 +1,320 @@
+"""`inv serve`: the site on this machine, built again at every change and shown again by the browser.
+
+Each build goes into a private folder and becomes what is served only when it has succeeded. While one fails, the
+last good pages go on being served with the error laid over them. The script that does this is put into pages on
+their way out; what is on disk is what `inv build` would write.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import mimetypes
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import unquote
+
+from watchfiles import watch
+
+from tagship import config
+from tagship.errors import TagshipError, UsageError
+from tagship.press.build import BuildReport, build
+from tagship.press.clock import clock_of
+
+EVENTS_PATH = "/.tagship/events"
+_PING_SECONDS = 15.0
+_SCRIPT = """<script>
+(() => {
+  const overlay = text => {
+    document.getElementById("tagship-error")?.remove();
+    if (!text) return;
+    const box = document.createElement("pre");
+    box.id = "tagship-error";
+    box.setAttribute("role", "alert");
+    box.style.cssText = "position:fixed;inset:auto 0 0 0;z-index:9999;margin:0;padding:1rem 1.25rem;" +
+      "max-height:60vh;overflow:auto;white-space:pre-wrap;background:#3b0d0d;color:#ffe9e3;font:14px/1.5 ui-monospace,monospace;" +
+      "border-top:4px solid #ff7a5c";
+    box.textContent = text;
+    document.body.append(box);
+  };
+  let seen = null;
+  new EventSource("PATH").onmessage = event => {
+    const {version, error} = JSON.parse(event.data);
+    if (seen !== null && version !== seen) return location.reload();
+    seen = version;
+    overlay(error);
+  };
+})();
+</script>""".replace("PATH", EVENTS_PATH)
+
+
+@dataclass(frozen=True)
+class Serving:
+    """The server answers at `url`."""
+
+    url: str
+
+
+@dataclass(frozen=True)
+class Built:
+    """A build succeeded after `seconds`, because of `changed` (paths; empty for the first)."""
+
+    report: BuildReport
+    seconds: float
+    changed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A build failed; the last good one, if there is any, goes on being served."""
+
+    error: TagshipError
+    changed: tuple[str, ...] = ()
+
+
+Event = Serving | Built | Failed
+SiteLoader = Callable[[], config.Site]
+
+
+def serve(
+    project: Path,
+    site_loader: SiteLoader,
+    *,
+    port: int,
+    host: str = "127.0.0.1",
+    on_event: Callable[[Event], None],
+    drafts: bool = False,
+    future: bool = False,
+    stop: threading.Event | None = None,
+) -> None:
+    """Serve the site at `host:port` (0: any free port) until Ctrl-C, or until `stop` is set.
+
+    `site_loader` is asked again before every build, so that a change of tagship.yml counts. `on_event` is told
+    what happens, from one thread. Raises `UsageError` when the port is taken.
+    """
+    ended = stop or threading.Event()
+    with tempfile.TemporaryDirectory(prefix="tagship-serve-") as folder:
+        stand = _Stand(project, site_loader, Path(folder), on_event, drafts=drafts, future=future)
+        server = _open(host, port, stand)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
+        thread.start()
+        try:
+            on_event(Serving(f"http://{host}:{server.server_port}/"))
+            for changed in _changes(project, ended):
+                stand.build(changed)
+        except KeyboardInterrupt:
+            pass  # this is how it is meant to end
+        finally:
+            stand.close()
+            server.shutdown()
+            server.server_close()
+            thread.join()
+
+
+def _changes(project: Path, ended: threading.Event) -> Iterator[tuple[str, ...]]:
+    """Nothing at first, then the paths of each change, as soon as it has settled.
+
+    The watch is on before the first build, so that a change during it is not missed; hence the time-outs.
+    """
+    first = True
+    every = watch(
+        project,
+        watch_filter=_relevant(project),
+        stop_event=ended,
+        raise_interrupt=True,
+        rust_timeout=200,
+        yield_on_timeout=True,
+    )
+    for changes in every:
+        if first or changes:
+            yield tuple(sorted({Path(path).relative_to(project).as_posix() for _, path in changes}))
+        first = False
+
+
+class _Stand:
+    """What is shown at the moment: the folder of the last good build, and the error of a newer one."""
+
+    def __init__(
+        self,
+        project: Path,
+        site_loader: SiteLoader,
+        folder: Path,
+        on_event: Callable[[Event], None],
+        *,
+        drafts: bool,
+        future: bool,
+    ) -> None:
+        self.project = project
+        self.site_loader = site_loader
+        self.folder = folder
+        self.on_event = on_event
+        self.drafts = drafts
+        self.future = future
+        self.changed = threading.Condition()
+        self.version = 0
+        self.root: Path | None = None
+        self.error = ""
+        self.closed = False
+
+    def build(self, changed: tuple[str, ...]) -> None:
+        begun = time.monotonic()
+        fresh = self.folder / str(time.monotonic_ns())
+        try:
+            site = self.site_loader()
+            clock = clock_of(self.project)
+            report = build(self.project, fresh, site, clock=clock, drafts=self.drafts, future=self.future)
+        except TagshipError as error:
+            self.show(self.root, str(error))
+            self.on_event(Failed(error, changed))
+            return
+        older = self.root
+        self.show(fresh, "")
+        if older is not None:
+            shutil.rmtree(older, ignore_errors=True)
+        self.on_event(Built(report, time.monotonic() - begun, changed))
+
+    def show(self, root: Path | None, error: str) -> None:
+        with self.changed:
+            # An error over pages that stay the same needs no reload, only to be shown.
+            self.version += root != self.root
+            self.root, self.error = root, error
+            self.changed.notify_all()
+
+    def close(self) -> None:
+        with self.changed:
+            self.closed = True
+            self.changed.notify_all()
+
+    def wait(self, told: str) -> str | None:
+        """The state for browsers as JSON, once it differs from `told` or some seconds have passed; None at the end."""
+        with self.changed:
+            self.changed.wait_for(lambda: self.closed or self.state() != told, timeout=_PING_SECONDS)
+            return None if self.closed else self.state()
+
+    def state(self) -> str:
+        return json.dumps({"version": self.version, "error": self.error})
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, address: tuple[str, int], stand: _Stand) -> None:
+        self.stand = stand
+        super().__init__(address, _Handler)
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A browser that goes away in the middle of an answer is nothing to report."""
+
+
+def _open(host: str, port: int, stand: _Stand) -> _Server:
+    try:
+        return _Server((host, port), stand)
+    except (OSError, OverflowError) as error:
+        raise UsageError(f"can't listen there: {error}", where=f"{host}:{port}", cure="inv serve --port 0") from None
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    server_version = "tagship"
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        path = unquote(self.path.partition("?")[0].partition("#")[0])
+        if path == EVENTS_PATH:
+            self.events()
+            return
+        found = self.find(path)
+        if found == "folder":
+            self.send_response(301)
+            self.send_header("Location", self.path.partition("?")[0] + "/")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+        elif isinstance(found, Path):
+            self.answer(200, found)
+        elif self.server.stand.root is None:
+            self.send(503, "text/html; charset=utf-8", _error_page(self.server.stand.error))
+        else:
+            self.answer(404, self.server.stand.root / "404.html")
+
+    do_HEAD = do_GET
+
+    def find(self, path: str) -> Path | str | None:
+        """The file that answers `path`, `folder` when a slash is missing, None when there is none."""
+        root = self.server.stand.root
+        parts = path.split("/")[1:]
+        if root is None or not path.startswith("/") or "\0" in path or {".", ".."} & set(parts):
+            return None
+        target = root.joinpath(*(part for part in parts if part))
+        if not path.endswith("/"):
+            return target if target.is_file() else "folder" if (target / "index.html").is_file() else None
+        index = target / "index.html"
+        return index if index.is_file() else None
+
+    def answer(self, status: int, path: Path) -> None:
+        kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+        try:
+            body = path.read_bytes()
+        except OSError:  # the build was replaced between looking and reading; the browser is about to reload
+            self.send(503, "text/plain; charset=utf-8", b"rebuilding")
+            return
+        if kind == "text/html":
+            head, tag, tail = body.rpartition(b"</body>")
+            body = head + _SCRIPT.encode() + tag + tail if tag else body + _SCRIPT.encode()
+        if kind.startswith("text/") or kind in {"application/xml", "image/svg+xml"}:
+            kind += "; charset=utf-8"
+        self.send(status, kind, body)
+
+    def send(self, status: int, kind: str, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Cache-Control", "no-store")
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def events(self) -> None:
+        """Server-sent events: the state now, and at every change; a comment now and then finds closed tabs."""
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Cache-Control", "no-store")
+        self.send_header("Connection", "close")
+        self.end_headers()
+        self.close_connection = True
+        told = ""
+        while (state := self.server.stand.wait(told)) is not None:
+            self.wfile.write(f"data: {state}\n\n".encode() if state != told else b": still here\n\n")
+            self.wfile.flush()
+            told = state
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Every word is the callback's; single requests are not worth one."""
+
+
+def _error_page(error: str) -> bytes:
+    said = html.escape(error or "The first build is under way.")
+    style = (
+        "margin:3rem auto;max-width:50rem;padding:0 1rem;font:16px/1.6 ui-monospace,monospace;white-space:pre-wrap"
+    )
+    return (
+        '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="color-scheme" content="light dark">'
+        '<meta name="viewport" content="width=device-width"><title>Not built yet</title>'
+        f'<body><pre style="{style}">{said}</pre>{_SCRIPT}</body></html>'
+    ).encode()
+
+
+def _relevant(project: Path) -> Callable[[object, str], bool]:
+    """Leaves out what builds and tools write: without this every build would be the reason for the next."""
+    ignored = {"build", ".git", ".venv", ".tagship", "__pycache__", "node_modules"}
+
+    def relevant(_change: object, path: str) -> bool:
+        parts = Path(path).relative_to(project).parts
+        return bool(parts) and not ignored & set(parts) and not parts[-1].endswith(("~", ".swp", ".swx"))
+
+    return relevant
