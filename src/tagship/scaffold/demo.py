@@ -153,7 +153,7 @@ class Demo:
         program = shutil.which(argv[0], path=self.env["PATH"])
         if program is None:
             raise TagshipError(
-                "there is no such program", where=argv[0], cure="install it, and see that PATH finds it"
+                "there is no such program", where=argv[0], cure="install it")
             )
         return [program, *argv[1:]]
 
