@@ -152,9 +152,7 @@ class Demo:
         """`argv` with the program's full path, because our own PATH may be another one than the command's."""
         program = shutil.which(argv[0], path=self.env["PATH"])
         if program is None:
-            raise TagshipError(
-                "there is no such program", where=argv[0], cure="install it")
-            )
+            raise TagshipError("there is no such program", where=argv[0], cure="install it")
         return [program, *argv[1:]]
 
     def attempt(self, act: Callable[[], None]) -> int:
