@@ -1,0 +1,81 @@
+"""Invoke's verbs, which work on this machine: build, serve, new, clean."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from invoke.context import Context
+from invoke.tasks import task
+
+from tagship.report import Report
+from tagship.verbs import console
+
+_JSON = "one JSON object a line on stdout, and nothing else"
+
+
+@task(
+    help={
+        "out": "write the site into this folder instead of build/site",
+        "drafts": "include posts marked `draft: true`",
+        "future": "include posts dated after the commit's clock",
+        "json": _JSON,
+    }
+)
+def build(_context: Context, out: str = "", drafts: bool = False, future: bool = False, json: bool = False) -> None:
+    """Build the site from posts/ and site/ into build/site."""
+
+    def work(report: Report) -> dict[str, Any]:
+        from tagship import app  # imported when a verb runs, so that `inv --list` stays quick
+
+        project = app.open_project(Path.cwd())
+        built = app.build(project, out=Path(out) if out else None, drafts=drafts, future=future, listener=report)
+        return {"outcome": "built", **built}
+
+    console.run(work, json=json)
+
+
+@task(
+    help={
+        "port": "TCP port on 127.0.0.1",
+        "drafts": "include drafts (on by default here)",
+        "future": "include posts of the future (on by default here)",
+    }
+)
+def serve(_context: Context, port: int = 8080, drafts: bool = True, future: bool = True) -> None:
+    """Serve the site while you write; the browser reloads on every change."""
+
+    def work(report: Report) -> dict[str, Any]:
+        from tagship import app  # imported when a verb runs, so that `inv --list` stays quick
+
+        app.serve(app.open_project(Path.cwd()), port=port, drafts=drafts, future=future, listener=report)
+        return {"outcome": "stopped"}
+
+    console.run(work)
+
+
+@task(help={"title": "the title; the file's name is made from it"})
+def new(_context: Context, title: str) -> None:
+    """Begin a post: posts/YYYY-MM-DD-slug.md, as a draft."""
+
+    def work(report: Report) -> dict[str, Any]:
+        from tagship import app  # imported when a verb runs, so that `inv --list` stays quick
+
+        path = app.new_post(app.open_project(Path.cwd()), title)
+        report.lines(str(path))
+        return {"outcome": "written", "path": str(path)}
+
+    console.run(work)
+
+
+@task
+def clean(_context: Context) -> None:
+    """Remove build/ (and nothing else)."""
+
+    def work(_report: Report) -> dict[str, Any]:
+        from tagship import app  # imported when a verb runs, so that `inv --list` stays quick
+
+        app.clean(app.open_project(Path.cwd()))
+        return {"outcome": "removed"}
+
+    console.run(work)
