@@ -38,8 +38,8 @@ _SCRIPT = """<script>
     box.id = "tagship-error";
     box.setAttribute("role", "alert");
     box.style.cssText = "position:fixed;inset:auto 0 0 0;z-index:9999;margin:0;padding:1rem 1.25rem;" +
-      "max-height:60vh;overflow:auto;white-space:pre-wrap;background:#3b0d0d;color:#ffe9e3;font:14px/1.5 ui-monospace,monospace;" +
-      "border-top:4px solid #ff7a5c";
+      "max-height:60vh;overflow:auto;white-space:pre-wrap;background:#3b0d0d;color:#ffe9e3;" +
+      "font:14px/1.5 ui-monospace,monospace;border-top:4px solid #ff7a5c";
     box.textContent = text;
     document.body.append(box);
   };
@@ -192,7 +192,7 @@ class _Stand:
             self.changed.notify_all()
 
     def wait(self, told: str) -> str | None:
-        """The state for browsers as JSON, once it differs from `told` or some seconds have passed; None at the end."""
+        """The state as JSON, once it differs from `told` or some seconds have passed; None at the end."""
         with self.changed:
             self.changed.wait_for(lambda: self.closed or self.state() != told, timeout=_PING_SECONDS)
             return None if self.closed else self.state()
