@@ -8,18 +8,14 @@ from __future__ import annotations
 
 import json
 import queue
-import struct
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 from tagship.errors import HostFailed, HostRefused, LinkLost, Locked, TagshipError
+from tagship.host import frames
 
-HEAD = struct.Struct("!IB")
-JSON, DATA = 1, 2
-MAX_JSON = 64 * 1024 * 1024
-MAX_DATA = 1024 * 1024
 BEAT = 5.0
 SILENCE = 30.0
 TAIL_LINES = 20
@@ -64,6 +60,7 @@ class AgentLink:
         self._silence = silence
         self._turn = threading.Lock()
         self._writing = threading.Lock()
+        self._ending = threading.Lock()
         self._inbox: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
         self._answered = threading.Event()
         self._ended = threading.Event()
@@ -74,17 +71,16 @@ class AgentLink:
         for work in (self._read_frames, self._pulse):
             threading.Thread(target=work, name=f"{work.__name__} {host}", daemon=True).start()
 
-    def open(self, archive: bytes, deadline: float) -> Mapping[str, Any]:
+    def open(self, greeting: bytes, deadline: float) -> Mapping[str, Any]:
         """Send the agent's code and return its hello; `deadline` is seconds. Raises `HostRefused`."""
         try:
-            self._write(archive)
+            self._write(greeting)
             message = self._next(time.monotonic() + deadline, "its hello")
         except LinkLost as lost:
-            self.abort()
             raise self._no_start(lost) from None
         hello = message.get("hello")
         if not isinstance(hello, dict) or hello.get("protocol") != 1:
-            self.abort()
+            self.cut()
             raise HostRefused(f"the agent says {message!r} instead of hello", host=self.host)
         return hello
 
@@ -105,7 +101,7 @@ class AgentLink:
         with self._turn:
             self._number += 1
             self._answered.clear()
-            self._send(JSON, _pack({"id": self._number, "verb": verb, "args": dict(args or {})}))
+            self._write(frames.pack_json({"id": self._number, "verb": verb, "args": dict(args or {})}))
             if data is not None:
                 self._send_data(data)
             until = None if deadline is None else time.monotonic() + deadline
@@ -132,16 +128,25 @@ class AgentLink:
         self._ended.set()
         self._channel.close()
 
-    def abort(self) -> None:
-        """Cut the connection; whoever waits for an answer gets `LinkLost`."""
+    def cut(self) -> None:
+        """End the conversation midway; who waits for an answer gets `LinkLost`, the agent puts back and ends."""
         self._lose("the connection was cut from this side")
 
     def _lose(self, what: str) -> LinkLost:
+        """From now on there is no link; the agent, if it lives, hears of it and tidies up."""
+        with self._ending:
+            if self._lost is None:
+                self._lost = LinkLost(what, host=self.host, tail=self._stderr_lines())
+                self._ended.set()
+                self._inbox.put(None)
+                self._channel.close()
+            return self._lost
+
+    def _give_up(self, what: str) -> LinkLost:
+        """As `_lose`, where the other side has stopped listening, so that closing alone would reach nobody."""
         if self._lost is None:
-            self._lost = LinkLost(what, host=self.host, tail=self._stderr_lines())
             self._channel.abort()
-            self._inbox.put(None)
-        return self._lost
+        return self._lose(what)
 
     def _stderr_lines(self) -> list[str]:
         return self._channel.stderr().decode(errors="replace").splitlines()[-TAIL_LINES:]
@@ -161,16 +166,17 @@ class AgentLink:
         finally:
             self._writing.release()
 
-    def _send(self, kind: int, payload: bytes) -> None:
-        self._write(HEAD.pack(len(payload), kind) + payload)
-
     def _send_data(self, data: Iterable[bytes]) -> None:
-        for chunk in data:
-            for start in range(0, len(chunk), MAX_DATA):
-                if self._answered.is_set():  # it failed early; the rest would be thrown away
-                    break
-                self._send(DATA, chunk[start : start + MAX_DATA])
-        self._send(DATA, b"")
+        try:
+            for chunk in data:
+                for start in range(0, len(chunk), frames.MAX_DATA):
+                    if self._answered.is_set():  # it failed early; the rest would be thrown away
+                        return
+                    self._write(frames.pack_data(chunk[start : start + frames.MAX_DATA]))
+        finally:
+            # Also where our own side failed midway: a stream that ends too early is an error that the agent answers.
+            if self._lost is None:
+                self._write(frames.pack_data(b""))
 
     def _next(self, until: float | None, awaited: str) -> dict[str, Any]:
         while True:
@@ -182,7 +188,7 @@ class AgentLink:
             except queue.Empty:
                 self._check_silence()
                 if until is not None and time.monotonic() >= until:
-                    raise self._lose(f"{awaited} did not come in time") from None
+                    raise self._give_up(f"{awaited} did not come in time") from None
                 continue
             if message is None:
                 self._inbox.put(None)
@@ -193,10 +199,10 @@ class AgentLink:
         if self._lost is not None:
             raise self._lost
         if time.monotonic() - self._seen > self._silence:
-            raise self._lose(f"nothing came from it for {self._silence:g} s")
+            raise self._give_up(f"nothing came from it for {self._silence:g} s")
 
     def _pulse(self) -> None:
-        beat = HEAD.pack(len(_BEAT_FRAME), JSON) + _BEAT_FRAME
+        beat = frames.pack_json({"beat": 1})
         while not self._ended.wait(self._beat):
             try:
                 self._check_silence()
@@ -213,15 +219,16 @@ class AgentLink:
     def _read_frames(self) -> None:
         try:
             while True:
-                size, kind = HEAD.unpack(self._read(HEAD.size))
-                if kind != JSON or size > MAX_JSON:
-                    self._noise = self._noise or HEAD.pack(size, kind)
+                header = self._read(frames.HEADER.size)
+                size, kind = frames.HEADER.unpack(header)
+                if kind != frames.JSON or size > frames.MAX_JSON:
+                    self._noise = header
                     break
                 message = json.loads(self._read(size))
                 self._seen = time.monotonic()
                 if "beat" in message:
                     continue
-                if "ok" in message or "error" in message:
+                if message.get("id") == self._number and "progress" not in message:
                     self._answered.set()
                 self._inbox.put(message)
         except (OSError, EOFError, ValueError):
@@ -260,10 +267,3 @@ class AgentLink:
             holder = {str(key): str(value) for key, value in (error.get("data") or {}).items()}
             return Locked(what, host=self.host, holder=holder, cure=cure or "wait until it has ended, then try again")
         return HostFailed(what, host=self.host, kind=str(kind), cure=cure, tail=tail)
-
-
-def _pack(message: Mapping[str, Any]) -> bytes:
-    return json.dumps(message, separators=(",", ":")).encode()
-
-
-_BEAT_FRAME = _pack({"beat": 1})

@@ -48,6 +48,8 @@ class Shipment:
     """The wheels for an interpreter, described by the survey's `python`."""
     installer: Callable[[Mapping[str, Any]], Wheel | None]
     """uv's wheel for that interpreter's platform; `None` where pip has to do."""
+    known: Callable[[str], Manifest | None]
+    """The manifest with that digest, if this machine has it; it saves asking a host."""
 
 
 @dataclass(frozen=True)

@@ -156,9 +156,7 @@ def refusals(survey: HostSurvey, *, env: str | None, python: str, need: Room) ->
     `env` is the path of the env file below `shared/`, `python` the interpreter asked for, `need` what the release
     takes on this host's disk.
     """
-    found: list[tuple[str, str]] = []
-    found += _root_reasons(survey)
-    found += [
+    found = [
         (f"shared/{path} is missing", f"put it at {survey.root}/shared/{path} on the host") for path in survey.missing
     ]
     if env is not None and survey.env != "ok":
@@ -172,12 +170,13 @@ def refusals(survey: HostSurvey, *, env: str | None, python: str, need: Room) ->
         )
     found += _room_reasons(survey, need)
     found += _python_reasons(survey, python)
-    return tuple(HostRefused(what, host=survey.host, cure=cure) for what, cure in found)
+    return (*root_refusals(survey), *(HostRefused(what, host=survey.host, cure=cure) for what, cure in found))
 
 
-def _root_reasons(survey: HostSurvey) -> list[tuple[str, str]]:
+def root_refusals(survey: HostSurvey) -> tuple[HostRefused, ...]:
+    """Why nothing at all can be changed below a host's root; what a rollback needs is no more than this."""
     root = survey.root
-    found = []
+    found: list[tuple[str, str]] = []
     if survey.current_kind == "directory":
         cure = f"move {root}/current away on the host; a release will be linked in its place"
         found.append((f"{root}/current is a real directory, not a link of ours", cure))
@@ -187,7 +186,7 @@ def _root_reasons(survey: HostSurvey) -> list[tuple[str, str]]:
     if not survey.writable:
         cure = f"on the host: mkdir -p {root} && chown {survey.user} {root}"
         found.append((f"{survey.user} can't write to {root}", cure))
-    return found
+    return tuple(HostRefused(what, host=survey.host, cure=cure) for what, cure in found)
 
 
 def _room_reasons(survey: HostSurvey, need: Room) -> list[tuple[str, str]]:

@@ -112,7 +112,5 @@ class PipeChannel:
             threading.Thread(target=self._process.wait, name="reaper", daemon=True).start()
 
     def abort(self) -> None:
-        """Close its stdin without waiting; one that has stopped listening altogether is killed."""
-        self.close()
-        if self._process.poll() is None:
-            self._process.kill()
+        """Kill an agent that has stopped listening."""
+        self._process.kill()

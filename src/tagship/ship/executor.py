@@ -1,0 +1,162 @@
+"""Carries a plan out on a fleet: all of it, or none of it, or says exactly how it is neither."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from tagship.errors import Degraded, HostFailed, HostRefused, Interrupted, Restored, StalePlan
+from tagship.events import Event, Listener, ignore, note
+from tagship.ship.fleet import Fleet
+from tagship.ship.locks import Claim, give_back, take_all
+from tagship.ship.outcome import HostOutcome, Outcome
+from tagship.ship.plan import Plan
+from tagship.ship.send import Feed
+from tagship.ship.unwind import HostState, Unwind
+from tagship.ship.work import Failure, Work
+
+GRACE = 10.0
+"""Seconds that steps under way may still take after another has failed, or after Ctrl-C."""
+
+
+def carry_out(
+    plan: Plan,
+    fleet: Fleet,
+    listener: Listener = ignore,
+    *,
+    owner: str,
+    feed: Feed | None = None,
+    grace: float = GRACE,
+) -> Outcome:
+    """Lock every host, see that none has changed since `plan` was made, then do it; unwind if a step fails.
+
+    `owner` is told to whoever finds the locks; `feed` opens the objects that hosts lack. The outcome is `unchanged`,
+    `live` or `stopped`, or has an error: `Restored`, `Degraded`, `Interrupted`. Raises, with nothing changed,
+    `Locked`, `StalePlan`, `HostRefused` and `Interrupted`.
+    """
+    if plan.empty:
+        return _well(plan, fleet, "unchanged")
+    tell = _one_at_a_time(listener)
+    claim = Claim(owner, plan.release or "", plan.verb)
+    with _sigterm_interrupts():
+        try:
+            take_all(fleet, claim, tell)
+        except KeyboardInterrupt:
+            raise Interrupted("interrupted; nothing was changed") from None
+        except HostFailed as failed:
+            raise HostRefused(failed.what, host=failed.host, cure=failed.cure, tail=failed.tail) from failed
+        try:
+            _check_fresh(plan, fleet)
+            return _transact(plan, fleet, tell, claim, Work(plan, fleet, tell, feed, grace))
+        finally:
+            give_back(fleet, sorted(fleet.hosts), tell)
+
+
+def _transact(plan: Plan, fleet: Fleet, tell: Listener, claim: Claim, work: Work) -> Outcome:
+    unwind = Unwind(work.begun, fleet, tell, claim)
+    try:
+        failure = work.run()
+        if failure is None:
+            return _well(plan, fleet, "live" if plan.release else "stopped")
+        note(tell, f"{failure.error.what}; putting everything back", level="warning")
+        return _ill(plan, fleet, failure, unwind.run())
+    except KeyboardInterrupt:
+        for host in fleet.hosts:
+            fleet.link(host).cut()
+        again = Failure(Interrupted("interrupted again while putting back"), None)
+        return _ill(plan, fleet, again, unwind.abandoned())
+
+
+def _check_fresh(plan: Plan, fleet: Fleet) -> None:
+    try:
+        surveys = fleet.survey_all()
+    except KeyboardInterrupt:
+        raise Interrupted("interrupted; nothing was changed") from None
+    changed = [host for host, survey in surveys.items() if survey.fingerprint != plan.fingerprints[host]]
+    if changed:
+        raise StalePlan(
+            "the host changed after the plan was made"
+            if len(changed) == 1
+            else "hosts changed after the plan was made",
+            where=", ".join(changed),
+            cure="run it again: it will plan anew",
+        )
+
+
+def _well(plan: Plan, fleet: Fleet, word: str) -> Outcome:
+    return Outcome(
+        word,
+        release=plan.release,
+        previous=_previous(plan),
+        hosts=tuple(HostOutcome(host, plan.release or plan.previous[host], True) for host in plan.hosts),
+        seconds=time.monotonic() - fleet.started,
+        bytes_sent=fleet.bytes_sent,
+    )
+
+
+def _ill(plan: Plan, fleet: Fleet, failure: Failure, states: dict[str, HostState]) -> Outcome:
+    error = _verdict(failure, states)
+    error.__cause__ = failure.error
+    word = {Restored: "restored", Degraded: "degraded", Interrupted: "interrupted"}[type(error)]
+    return Outcome(
+        word,
+        error.exit_code,
+        release=plan.release,
+        previous=_previous(plan),
+        hosts=tuple(HostOutcome(h, states[h].current, states[h].back and states[h].reached) for h in plan.hosts),
+        seconds=time.monotonic() - fleet.started,
+        bytes_sent=fleet.bytes_sent,
+        error=error,
+    )
+
+
+def _verdict(failure: Failure, states: dict[str, HostState]) -> Restored | Degraded | Interrupted:
+    cause, step = failure.error, failure.step
+    where = cause.where if step is None else f"{step.host}, {step.title}"
+    back = all(state.back for state in states.values())
+    away = [f"{state.host}: {state.words}" for state in states.values() if not state.reached or state.errors]
+    if not back:
+        cure = "look at each host below, then `fab deploy` again: it settles what it finds"
+        words = {host: state.words for host, state in states.items()}
+        return Degraded(cause.what, hosts=words, where=where, cure=cure, tail=[*cause.tail, *away])
+    if isinstance(cause, Interrupted):
+        return Interrupted(f"{cause.what}; everything was put back", tail=away)
+    cure = (
+        f"{cause.cure}; everything was put back" if cause.cure else "everything was put back; mend it and try again"
+    )
+    return Restored(cause.what, where=where, cure=cure, tail=[*cause.tail, *away])
+
+
+def _previous(plan: Plan) -> str | None:
+    return next(iter(plan.previous.values()), None)
+
+
+def _one_at_a_time(listener: Listener) -> Listener:
+    lock = threading.Lock()
+
+    def tell(event: Event) -> None:
+        with lock:
+            listener(event)
+
+    return tell
+
+
+@contextmanager
+def _sigterm_interrupts() -> Iterator[None]:
+    """SIGTERM does what Ctrl-C does; only the main thread can say so, elsewhere nothing changes."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

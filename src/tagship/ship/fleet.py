@@ -1,0 +1,181 @@
+"""All hosts of a stage, connected: one agent each, surveyed side by side."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+from tagship.errors import HostFailed, HostRefused, Refused, TagshipError
+from tagship.host import boot
+from tagship.ship.crew import Crew, side_by_side
+from tagship.ship.link import BEAT, SILENCE, AgentLink
+from tagship.ship.survey import HostSurvey
+from tagship.ship.transport import Transport
+
+START = 30.0
+"""Seconds for an agent to say hello, once its host is connected."""
+ANSWER = 120.0
+"""Seconds for the answer to a survey."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """One host of a stage: how it is called, how it is reached, where the application lives on it."""
+
+    name: str
+    root: str
+    """Absolute, on the host."""
+    front: str
+    """`ADDRESS:PORT` of its front door."""
+    transport: Transport
+
+
+@dataclass(frozen=True)
+class Question:
+    """What every host is asked in a survey, beside its root."""
+
+    app: str
+    stage: str
+    python: str = "python3"
+    links: tuple[str, ...] = ()
+    env: str | None = None
+
+
+@dataclass(frozen=True)
+class Pulse:
+    """Seconds between two signs of life, and of silence after which a link counts as lost."""
+
+    beat: float = BEAT
+    silence: float = SILENCE
+
+
+class Fleet:
+    """Links to the agents of all `places`, in their order, and what each host looked like at first.
+
+    A context manager: leaving it closes every link, whereupon the agents end.
+    """
+
+    def __init__(self, places: Iterable[Place], question: Question, *, parallel: int = 32, pulse: Pulse = Pulse()):
+        self.places = {place.name: place for place in places}
+        self.question = question
+        self.parallel = parallel
+        self.pulse = pulse
+        self.surveys: dict[str, HostSurvey] = {}
+        self.started = time.monotonic()
+        self._links: dict[str, AgentLink] = {}
+        self._spent = 0
+        self._closed = False
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        return tuple(self.places)
+
+    @property
+    def bytes_sent(self) -> int:
+        """Over all links, before any compression or encryption of SSH's own."""
+        return self._spent + sum(link.bytes_sent for link in self._links.values())
+
+    def connect(self) -> Fleet:
+        """Connect and survey every host; raises `HostRefused`, or `Refused` naming all that can't be reached.
+
+        One host that fails closes the links to all others.
+        """
+        crew = Crew(self._connect_one, self.hosts, self.parallel)
+        try:
+            crew.wait()
+        finally:
+            if crew.errors or crew.busy:
+                self.close()
+        self.surveys = {host: crew.results[host] for host in self.hosts if host in crew.results}
+        problems = [crew.errors[host] for host in self.hosts if host in crew.errors]
+        for problem in problems:
+            if not isinstance(problem, TagshipError):
+                raise problem
+        raise_all([problem for problem in problems if isinstance(problem, TagshipError)])
+        return self
+
+    def link(self, host: str) -> AgentLink:
+        """The link to `host`; raises `KeyError` where there is none."""
+        return self._links[host]
+
+    def survey(self, host: str) -> HostSurvey:
+        """Ask `host` how it looks now; `surveys` stays what it was. Raises as `AgentLink.call`."""
+        return self._survey(host, self._links[host])
+
+    def survey_all(self) -> dict[str, HostSurvey]:
+        """Ask every host how it looks now. Raises as `AgentLink.call`."""
+        return side_by_side(self.survey, self.hosts, self.parallel)
+
+    def reconnect(self, host: str) -> HostSurvey:
+        """A new link to a host whose link was lost, and how the host looks now. Raises `TagshipError`."""
+        old = self._links[host]
+        old.close()
+        try:
+            return self._connect_one(host)
+        finally:
+            if self._links[host] is not old:
+                self._spent += old.bytes_sent
+
+    def ask(self, host: str, verb: str, args: Mapping[str, Any]) -> dict[str, Any]:
+        """A verb that changes nothing. Raises `HostRefused` for whatever goes wrong."""
+        try:
+            return self._links[host].call(verb, args)
+        except HostFailed as error:
+            raise HostRefused(error.what, host=host, cure=error.cure, tail=error.tail) from error
+
+    def close(self) -> None:
+        """Close every link; safe to call twice."""
+        self._closed = True
+        for link in list(self._links.values()):
+            link.close()
+
+    def __enter__(self) -> Fleet:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _connect_one(self, host: str) -> HostSurvey:
+        place = self.places[host]
+        channel = place.transport.connect(boot.argv())
+        link = AgentLink(host, channel, beat=self.pulse.beat, silence=self.pulse.silence)
+        self._links[host] = link
+        try:
+            link.open(boot.greeting(), START)
+            survey = self._survey(host, link)
+        except BaseException:
+            link.close()
+            raise
+        if self._closed:  # the others have failed, or were interrupted, while we connected
+            link.close()
+        return survey
+
+    def _survey(self, host: str, link: AgentLink) -> HostSurvey:
+        place, question = self.places[host], self.question
+        args = {
+            "root": place.root,
+            "app": question.app,
+            "stage": question.stage,
+            "python": question.python,
+            "links": list(question.links),
+            "env": question.env,
+            "front": place.front,
+        }
+        try:
+            return HostSurvey.from_json(host, link.call("survey", args, deadline=ANSWER))
+        except HostFailed as error:
+            raise HostRefused(error.what, host=host, cure=error.cure, tail=error.tail) from error
+
+
+def raise_all(problems: list[TagshipError]) -> None:
+    """Raise the one problem there is, or one `Refused` that names them all; nothing if there is none."""
+    if len(problems) == 1:
+        raise problems[0]
+    if problems:
+        lines = [line for problem in problems for line in str(problem).splitlines()]
+        raise Refused(f"{len(problems)} reasons stand against it", cure="see each below", tail=lines)

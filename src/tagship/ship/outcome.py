@@ -1,0 +1,69 @@
+"""How a change to a fleet ended, as a value that people, programs and the exit code agree on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from tagship.errors import (
+    Degraded,
+    Interrupted,
+    Locked,
+    Refused,
+    Restored,
+    TagshipError,
+    UsageError,
+)
+
+WORDS: tuple[tuple[type[TagshipError], str], ...] = (
+    (Locked, "locked"),
+    (Restored, "restored"),
+    (Degraded, "degraded"),
+    (Interrupted, "interrupted"),
+    (Refused, "refused"),
+    (UsageError, "refused"),
+)
+
+
+@dataclass(frozen=True)
+class HostOutcome:
+    """Where one host ended: what `current` names there, as far as we know, and whether it is as it should be."""
+
+    host: str
+    release: str | None
+    ok: bool
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The end of a verb. `outcome` is `live`, `stopped`, `unchanged`, `planned`, `refused`, `restored`, `degraded`,
+    `locked`, `interrupted` or `failed` (a bug); `exit` the exit code.
+    """
+
+    outcome: str
+    exit: int = 0
+    release: str | None = None
+    previous: str | None = None
+    hosts: tuple[HostOutcome, ...] = ()
+    seconds: float = 0.0
+    bytes_sent: int = 0
+    error: TagshipError | None = None
+    """What to raise once the result is told; `None` if all went well."""
+
+    def row(self) -> dict[str, Any]:
+        """The data of the `result` event."""
+        return {
+            "outcome": self.outcome,
+            "exit": self.exit,
+            "release": self.release,
+            "previous": self.previous,
+            "hosts": [{"host": h.host, "release": h.release, "ok": h.ok} for h in self.hosts],
+            "seconds": round(self.seconds, 3),
+            "bytes_sent": self.bytes_sent,
+        }
+
+
+def outcome_of(error: TagshipError, *, seconds: float = 0.0, bytes_sent: int = 0) -> Outcome:
+    """The outcome of a verb that ended with `error` before any host was changed."""
+    word = next((word for kind, word in WORDS if isinstance(error, kind)), "failed")
+    return Outcome(word, error.exit_code, seconds=seconds, bytes_sent=bytes_sent, error=error)

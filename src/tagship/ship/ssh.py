@@ -1,0 +1,227 @@
+"""Hosts over SSH: Fabric opens the connection, but only to a host whose key is known beforehand."""
+
+from __future__ import annotations
+
+import logging
+import shlex
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+# `ssh` is imported only where a stage has SSH hosts: these two cost more than all else that a verb imports.
+import fabric
+import paramiko
+
+from tagship.errors import HostRefused
+from tagship.ship.hostkeys import HostKey, KnownKeys, name_in_file, read_known
+from tagship.ship.link import Channel
+from tagship.ship.sshconfig import Endpoint, resolve, split_jump
+from tagship.ship.transport import StderrTail
+
+KEEPALIVE = (("TCP_KEEPIDLE", 5), ("TCP_KEEPALIVE", 5), ("TCP_KEEPINTVL", 2), ("TCP_KEEPCNT", 3))
+"""Seconds idle, seconds between probes, probes; macOS calls the first one TCP_KEEPALIVE."""
+AUTH_TIMEOUT = 15.0
+
+logging.getLogger("paramiko").addHandler(logging.NullHandler())
+
+
+@dataclass(frozen=True)
+class SshTransport:
+    """One host as the stage names it; what isn't given is asked of OpenSSH's configuration."""
+
+    name: str
+    """How messages call it."""
+    host: str
+    user: str | None = None
+    port: int | None = None
+    identity: Path | None = None
+    known_hosts: Path | None = None
+
+    level = 6
+
+    def connect(self, argv: Sequence[str]) -> Channel:
+        """Run `argv` there and return its channel. Raises `HostRefused`; before authentication for a wrong key."""
+        opened: list[Any] = []
+        try:
+            endpoint = resolve(
+                self.host,
+                user=self.user,
+                port=self.port,
+                identity=self.identity,
+                known_hosts=self.known_hosts,
+            )
+            gateway: Any = endpoint.proxy_command
+            for jump in endpoint.jumps:
+                host, user, port = split_jump(jump)
+                between = resolve(host, user=user, port=port, known_hosts=self.known_hosts)
+                gateway = self._open(between, gateway, f"{self.name} (jump host {host})", opened)
+            connection = self._open(endpoint, gateway, self.name, opened)
+            channel = connection.transport.open_session(timeout=endpoint.connect_timeout)
+            # The one place that quotes: SSH carries one string, which the login shell of the host splits.
+            channel.exec_command(shlex.join(argv))
+        except (OSError, EOFError, paramiko.SSHException) as error:
+            _close_all(opened)
+            raise HostRefused(f"it ends the connection ({_words(error)})", host=self.name) from None
+        except BaseException:
+            _close_all(opened)
+            raise
+        return SshChannel(channel, opened)
+
+    def _open(self, endpoint: Endpoint, gateway: Any, called: str, opened: list[Any]) -> Any:
+        texts = [path.read_text(errors="replace") for path in endpoint.known_hosts if path.is_file()]
+        alias = endpoint.key_alias
+        key_name = alias if alias else name_in_file(endpoint.hostname, endpoint.port)
+        known = read_known(texts, key_name)
+        connection = fabric.Connection(
+            endpoint.hostname,
+            user=endpoint.user,
+            port=endpoint.port,
+            gateway=gateway,
+            forward_agent=False,
+            connect_timeout=int(endpoint.connect_timeout),
+            # An explicit, empty SSHConfig: Fabric would read ~/.ssh/config again, and differently from ssh.
+            config=fabric.Config(ssh_config=paramiko.SSHConfig(), lazy=True),
+            connect_kwargs={
+                "key_filename": [str(path) for path in endpoint.identities],
+                "allow_agent": not endpoint.identities_only,
+                "look_for_keys": False,
+                "banner_timeout": endpoint.connect_timeout,
+                "auth_timeout": AUTH_TIMEOUT,
+                "disabled_algorithms": {"keys": known.refused_algorithms()},
+            },
+        )
+        judge = KnownKeysOnly(called, key_name, known, endpoint)
+        connection.client.set_missing_host_key_policy(judge)
+        opened.append(connection)
+        try:
+            connection.open()
+        except HostRefused:
+            raise
+        except Exception as error:
+            raise _refused(error, called, endpoint, judge) from error
+        _keep_alive(connection.transport.sock)
+        return connection
+
+
+class KnownKeysOnly(paramiko.MissingHostKeyPolicy):
+    """Judges every host key, for Paramiko is told of none; it asks before it authenticates."""
+
+    def __init__(self, host: str, key_name: str, known: KnownKeys, endpoint: Endpoint) -> None:
+        self.host = host
+        self.key_name = key_name
+        self.known = known
+        self.file = endpoint.known_hosts[0] if endpoint.known_hosts else Path("~/.ssh/known_hosts")
+        self.scan = f"ssh-keyscan -p {endpoint.port} {endpoint.hostname}"
+
+    def missing_host_key(self, _client: Any, _hostname: str, key: paramiko.PKey) -> None:
+        """Return for a known key; raise `HostRefused` for a revoked, changed or unknown one."""
+        shown = HostKey(key.get_name(), key.asbytes())
+        if shown in self.known.revoked:
+            raise HostRefused(
+                f"its host key {shown.fingerprint} ({shown.type}) is revoked",
+                host=self.host,
+                cure="do not connect; ask whoever keeps the host what happened",
+            )
+        if shown in self.known.keys:
+            return
+        if self.known.keys:
+            raise self.changed(f"it showed {shown.fingerprint} ({shown.type})")
+        raise HostRefused(
+            f"its host key is not known: {shown.fingerprint} ({shown.type})",
+            host=self.host,
+            cure=f"compare the fingerprint with the host's own (ssh-keygen -lf on it), then: "
+            f"{self.scan} >> {self.file}",
+            tail=[shown.line(self.key_name)],
+        )
+
+    def changed(self, shown: str) -> HostRefused:
+        """The refusal of a host that is known by another key."""
+        known = ", ".join(sorted(f"{key.fingerprint} ({key.type})" for key in self.known.keys))
+        return HostRefused(
+            f"its host key has changed: {shown}, known is {known}",
+            host=self.host,
+            cure=f"someone may be listening in; if the host was made anew: ssh-keygen -f {self.file} "
+            f"-R '{self.key_name}', then {self.scan} >> {self.file}",
+        )
+
+
+class SshChannel:
+    """The agent's three streams over one SSH session, and the connections below it."""
+
+    def __init__(self, channel: paramiko.Channel, opened: list[Any]) -> None:
+        self._channel = channel
+        self._opened = opened
+        self._errors = StderrTail(channel.recv_stderr)
+
+    def read(self, size: int) -> bytes:
+        """At most `size` bytes as soon as there are any; empty at the end. Raises `OSError`."""
+        return self._channel.recv(size)
+
+    def write(self, data: bytes) -> None:
+        """All of `data`. Raises `OSError`."""
+        self._channel.sendall(data)
+
+    def stderr(self) -> bytes:
+        """The last 8 KB of stderr."""
+        return self._errors.bytes()
+
+    def status(self) -> int | None:
+        """The exit status, once it has ended; waits for a second."""
+        self._channel.status_event.wait(1.0)
+        return self._channel.exit_status if self._channel.exit_status >= 0 else None
+
+    def close(self) -> None:
+        """End its stdin, leave it a moment to end, then close the connection."""
+        try:
+            self._channel.shutdown_write()
+            self.status()
+        except OSError:
+            pass  # the connection ended first
+        _close_all(self._opened)
+
+    def abort(self) -> None:
+        """Close the connection at once; sshd then ends the agent's stdin."""
+        for connection in reversed(self._opened):
+            if connection.transport is not None:
+                connection.transport.close()
+
+
+def _close_all(opened: list[Any]) -> None:
+    for connection in reversed(opened):
+        connection.client.close()
+
+
+def _keep_alive(sock: Any) -> None:
+    if not isinstance(sock, socket.socket):
+        return  # a channel through a jump host, whose own socket is kept alive
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in KEEPALIVE:
+        option = getattr(socket, name, None)
+        if option is not None:
+            sock.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
+def _refused(error: Exception, called: str, endpoint: Endpoint, judge: KnownKeysOnly) -> HostRefused:
+    address = f"{endpoint.hostname}:{endpoint.port}"
+    by_hand = f"ssh -p {endpoint.port} {endpoint.user}@{endpoint.hostname}"
+    if isinstance(error, paramiko.PasswordRequiredException):
+        keys = ", ".join(map(str, endpoint.identities))
+        return HostRefused(f"the private key is locked ({keys})", host=called, cure="ssh-add it first")
+    if isinstance(error, paramiko.AuthenticationException):
+        tried = ", ".join(map(str, endpoint.identities)) or "no key file, only an SSH agent's keys"
+        return HostRefused(
+            f"it does not let {endpoint.user} in (tried {tried})",
+            host=called,
+            cure=f"put your public key into that user's authorized_keys, then try: {by_hand}",
+        )
+    if isinstance(error, paramiko.ssh_exception.IncompatiblePeer) and judge.known.keys:
+        return judge.changed("it has no key of a known type")
+    if isinstance(error, socket.gaierror):
+        return HostRefused(f"there is no address for {endpoint.hostname}", host=called, cure="mend `host:`, or DNS")
+    return HostRefused(f"it does not answer at {address} ({_words(error)})", host=called, cure=f"try: {by_hand}")
+
+
+def _words(error: BaseException) -> str:
+    return str(error) or type(error).__name__

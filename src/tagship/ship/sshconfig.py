@@ -1,0 +1,139 @@
+"""Where and how OpenSSH would connect to a host: asked of `ssh -G`, or of Paramiko's reader where there is no ssh."""
+
+from __future__ import annotations
+
+import getpass
+import shlex
+import shutil
+import subprocess
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tagship.errors import HostRefused
+
+CONNECT_TIMEOUT = 10.0
+_FILES = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2"), ("/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2")
+_IDENTITIES = ("~/.ssh/id_rsa", "~/.ssh/id_ecdsa", "~/.ssh/id_ed25519")
+
+Options = Mapping[str, tuple[str, ...]]
+"""Lower-case option names of ssh_config(5), each with the values of its lines."""
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One machine as SSH reaches it, everything resolved."""
+
+    hostname: str
+    port: int
+    user: str
+    identities: tuple[Path, ...]
+    """Private key files that exist."""
+    identities_only: bool
+    """Keys of an SSH agent are not wanted."""
+    known_hosts: tuple[Path, ...]
+    key_alias: str | None
+    """The name under which its host key is known, if not its own."""
+    connect_timeout: float
+    jumps: tuple[str, ...]
+    """`user@host:port` of the machines in between, the first one nearest to us."""
+    proxy_command: str | None
+
+
+def resolve(
+    host: str,
+    *,
+    user: str | None = None,
+    port: int | None = None,
+    identity: Path | None = None,
+    known_hosts: Path | None = None,
+) -> Endpoint:
+    """Everything OpenSSH's configuration says of `host`, with what is given here in its place.
+
+    Raises `HostRefused` if the configuration can't be read, or `identity` isn't there.
+    """
+    if identity is not None and not identity.is_file():
+        raise HostRefused(f"there is no private key {identity}", host=host, cure="mend `identity:` of this host")
+    options = _ask_ssh(host, user, port) if shutil.which("ssh") else _read_config(host)
+    jumps = [jump for jump in _one(options, "proxyjump").split(",") if jump not in ("", "none")]
+    command = _one(options, "proxycommand")
+    alias = _one(options, "hostkeyalias")
+    timeout = _one(options, "connecttimeout")
+    files = (known_hosts,) if known_hosts else _known_hosts(options)
+    return Endpoint(
+        hostname=_one(options, "hostname") or host,
+        port=port or int(_one(options, "port") or 22),
+        user=user or _one(options, "user") or getpass.getuser(),
+        identities=(identity,) if identity else _existing(options.get("identityfile") or _IDENTITIES),
+        identities_only=_one(options, "identitiesonly") == "yes",
+        known_hosts=files,
+        key_alias=alias if alias not in ("", "none") else None,
+        connect_timeout=float(timeout) if timeout.isdigit() and int(timeout) else CONNECT_TIMEOUT,
+        jumps=tuple(jumps),
+        proxy_command=command if command not in ("", "none") and not jumps else None,
+    )
+
+
+def split_jump(jump: str) -> tuple[str, str | None, int | None]:
+    """`[user@]host[:port]` as host, user and port; IPv6 addresses stand in brackets."""
+    user, _at, rest = jump.removeprefix("ssh://").rpartition("@")
+    if rest.startswith("["):
+        host, _bracket, port = rest[1:].partition("]")
+        port = port.removeprefix(":")
+    else:
+        host, _colon, port = rest.partition(":")
+    return host, user or None, int(port) if port else None
+
+
+def _ask_ssh(host: str, user: str | None, port: int | None) -> Options:
+    flags = [*(["-l", user] if user else []), *(["-p", str(port)] if port else [])]
+    argv = ["ssh", "-G", *flags, "--", host]
+    done = subprocess.run(
+        argv, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=CONNECT_TIMEOUT, check=False
+    )
+    if done.returncode != 0:
+        raise HostRefused(
+            "ssh -G can't tell how to reach it",
+            host=host,
+            cure="mend ~/.ssh/config",
+            tail=done.stderr.strip().splitlines(),
+        )
+    return _group(line.partition(" ") for line in done.stdout.splitlines())
+
+
+def _read_config(host: str) -> Options:
+    import paramiko  # only where an SSH stage is used
+
+    path = Path("~/.ssh/config").expanduser()
+    if not path.is_file():
+        return {}
+    found = paramiko.SSHConfig.from_path(str(path)).lookup(host)
+    values = ((key, "", value) for key, value in found.items())
+    return _group(
+        (key, "", item) for key, _sep, value in values for item in ([value] if isinstance(value, str) else value)
+    )
+
+
+def _group(lines: Iterable[tuple[str, str, str]]) -> Options:
+    options: dict[str, tuple[str, ...]] = {}
+    for key, _separator, value in lines:
+        options[key.lower()] = (*options.get(key.lower(), ()), value)
+    return options
+
+
+def _one(options: Options, name: str) -> str:
+    return next(iter(options.get(name, ())), "")
+
+
+def _known_hosts(options: Options) -> tuple[Path, ...]:
+    found: list[str] = []
+    for name, default in zip(("userknownhostsfile", "globalknownhostsfile"), _FILES, strict=True):
+        text = _one(options, name)
+        found += shlex.split(text) if text else default
+    return tuple(Path(path).expanduser() for path in found if path != "none")
+
+
+def _existing(names: Iterable[str]) -> tuple[Path, ...]:
+    home = str(Path.home())
+    paths = [Path(name.strip('"').replace("%d", home)).expanduser() for name in names]
+    return tuple(path for path in paths if path.is_file())

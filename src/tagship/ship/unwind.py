@@ -1,0 +1,140 @@
+"""The backward half: every host back to what its own survey said, newest step first, going on past errors."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from tagship.errors import LinkLost, TagshipError
+from tagship.events import Event, Listener
+from tagship.ship.crew import Crew
+from tagship.ship.fleet import Fleet
+from tagship.ship.locks import Claim, take_again
+from tagship.ship.plan import Act, Step
+from tagship.ship.survey import HostSurvey
+
+REBUILDS = ("flip", "mark", "start", "front")
+"""Undos that bring back what the world could see; the others only remove what was added beside it."""
+
+
+@dataclass(frozen=True)
+class HostState:
+    """Where a host stands after an unwind."""
+
+    host: str
+    current: str | None
+    """What `current` names; what it named at first if the host can't be asked."""
+    back: bool
+    """It is as its survey found it, or nothing that the world can see was changed on it."""
+    reached: bool
+    errors: tuple[str, ...] = ()
+
+    @property
+    def words(self) -> str:
+        """One sentence for people."""
+        where = f"{self.current or 'nothing'} is current"
+        if not self.reached:
+            where = "out of reach" + (f"; {where}, untouched" if self.back else f"; {where}, or was before")
+        return "; ".join([where, *self.errors])
+
+
+def undos(begun: Iterable[Step]) -> list[tuple[Step, Act]]:
+    """What reverses the steps of one host, newest first.
+
+    An act that several steps owe is done once, where the oldest of them stands: removing a release undoes all of its
+    staging.
+    """
+    owed: list[tuple[Step, Act]] = []
+    for step in begun:
+        if step.undo is not None and all(step.undo != act for _step, act in owed):
+            owed.append((step, step.undo))
+    owed.reverse()
+    return owed
+
+
+class Unwind:
+    """Reverses what was begun, on all hosts side by side; `states` says where each stands, as far as it got."""
+
+    def __init__(self, begun: dict[str, list[Step]], fleet: Fleet, tell: Listener, claim: Claim) -> None:
+        self.begun = begun
+        self.states: dict[str, HostState] = {}
+        self._fleet = fleet
+        self._tell = tell
+        self._claim = claim
+
+    def run(self) -> dict[str, HostState]:
+        """All hosts back; never raises but for KeyboardInterrupt, what went wrong is in the states."""
+        crew = Crew(self._host, self.begun, self._fleet.parallel)
+        crew.wait()
+        for host, error in crew.errors.items():
+            self.states[host] = self._lost(host, f"a bug in tagship: {error!r}")
+        return self.states
+
+    def abandoned(self) -> dict[str, HostState]:
+        """The states after an unwind that was interrupted itself."""
+        return {h: self.states.get(h) or self._lost(h, "its unwinding was interrupted") for h in self.begun}
+
+    def _host(self, host: str) -> None:
+        owed = undos(self.begun[host])
+        errors: list[str] = []
+        if not owed and self._fleet.link(host).alive:
+            self.states[host] = HostState(host, self._fleet.surveys[host].current, back=True, reached=True)
+            return
+        try:
+            self._ensure(host)
+            for step, act in owed:
+                self._undo(step, act, errors)
+            now = self._fleet.survey(host)
+        except TagshipError as error:
+            self.states[host] = self._lost(host, *errors, error.what)
+            return
+        errors += _differences(self._fleet.surveys[host], now)
+        self.states[host] = HostState(host, now.current, not errors, reached=True, errors=tuple(errors))
+
+    def _undo(self, step: Step, act: Act, errors: list[str]) -> None:
+        verb, args = act
+        started = time.monotonic()
+        self._tell(Event("step", step.host, {"step": step.title, "state": "undo"}))
+        state = "undone"
+        try:
+            try:
+                self._fleet.link(step.host).call(verb, args)
+            except LinkLost:
+                self._ensure(step.host)  # once more over a new link: an undo may be done twice
+                self._fleet.link(step.host).call(verb, args)
+        except LinkLost:
+            state = "undo-failed"
+            raise
+        except TagshipError as error:
+            state = "undo-failed"
+            errors.append(f"undoing `{step.title}`: {error.what}")
+        finally:
+            seconds = round(time.monotonic() - started, 3)
+            self._tell(Event("step", step.host, {"step": step.title, "state": state, "seconds": seconds}))
+
+    def _ensure(self, host: str) -> None:
+        """A link that works and holds the lock. Raises `LinkLost` where there is no way to one."""
+        if self._fleet.link(host).alive:
+            return
+        try:
+            self._fleet.reconnect(host)
+            take_again(self._fleet, host, self._claim)
+        except TagshipError as error:
+            raise LinkLost(error.what, host=host, cure=error.cure, tail=error.tail) from error
+
+    def _lost(self, host: str, *errors: str) -> HostState:
+        untouched = all(act[0] not in REBUILDS for _step, act in undos(self.begun[host]))
+        current = self._fleet.surveys[host].current
+        return HostState(host, current, back=untouched, reached=False, errors=errors)
+
+
+def _differences(before: HostSurvey, now: HostSurvey) -> Sequence[str]:
+    found = []
+    if now.current != before.current:
+        found.append(f"current was {before.current or 'nothing'}")
+    elif before.serving is not None and now.serving != before.serving:
+        found.append(f"{before.serving} served before and doesn't now")
+    if before.front is not None and now.front is None:
+        found.append("the front door is closed")
+    return found

@@ -1,0 +1,158 @@
+"""The forward half of carrying a plan out: phases in order, hosts side by side, until the first failure."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from tagship.errors import Interrupted, TagshipError
+from tagship.events import Event, Listener, note
+from tagship.ship.crew import Crew
+from tagship.ship.fleet import Fleet
+from tagship.ship.plan import Phase, Plan, Step
+from tagship.ship.send import Feed, compressed
+
+TOLD_BYTES = 1024 * 1024
+"""How much is sent between two progress events."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What ended the work: an error, and the step that raised it unless it was Ctrl-C."""
+
+    error: TagshipError
+    step: Step | None
+
+
+class Work:
+    """Carries the phases of `plan` out; `begun` records, by host, what an unwind has to reverse.
+
+    `grace` is seconds: how long steps under way on other hosts may still take once one has failed.
+    """
+
+    def __init__(self, plan: Plan, fleet: Fleet, tell: Listener, feed: Feed | None, grace: float) -> None:
+        self.begun: dict[str, list[Step]] = {host: [] for host in plan.hosts}
+        self.failure: Failure | None = None
+        self._plan = plan
+        self._fleet = fleet
+        self._tell = tell
+        self._feed = feed
+        self._grace = grace
+        self._stop = threading.Event()
+        self._first = threading.Lock()
+        self._missing: dict[str, list[tuple[str, int]]] = {}
+
+    def run(self) -> Failure | None:
+        """Every phase in order; `None` if all went well, else the first failure, with no step still under way.
+
+        A second Ctrl-C while the first is being heeded comes out as KeyboardInterrupt.
+        """
+        for phase in self._plan.phases:
+            steps = phase.by_host()
+            total = max(len(of_host) for of_host in steps.values())
+            self._tell(Event("phase", data={"phase": phase.name, "hosts": len(steps), "total": total}))
+            if phase.vital:
+                self._run_vital(phase, steps)
+            else:
+                self._run_tidy(phase, steps)
+            if self.failure is not None:
+                return self.failure
+        return None
+
+    def _run_vital(self, phase: Phase, steps: dict[str, tuple[Step, ...]]) -> None:
+        crew = Crew(lambda host: self._host(steps[host]), steps, self._fleet.parallel)
+        try:
+            crew.wait(until=self._stop.is_set)
+        except KeyboardInterrupt:
+            self._fail(Interrupted(f"interrupted during `{phase.name}`"), None)
+        if self._stop.is_set() and not crew.wait(self._grace):
+            # What takes longer is cut off: its agent hears of it and kills what it was running.
+            for host in crew.busy:
+                self._fleet.link(host).cut()
+            crew.wait()
+
+    def _run_tidy(self, phase: Phase, steps: dict[str, tuple[Step, ...]]) -> None:
+        crew = Crew(lambda host: self._tidy(steps[host]), steps, self._fleet.parallel)
+        try:
+            crew.wait()
+        except KeyboardInterrupt:
+            note(self._tell, f"interrupted during `{phase.name}`; the release is live", level="warning")
+
+    def _host(self, steps: tuple[Step, ...]) -> None:
+        for step in steps:
+            if self._stop.is_set():
+                return
+            self.begun[step.host].append(step)
+            try:
+                self._timed(step)
+            except TagshipError as error:
+                self._fail(error, step)
+                return
+            except Exception as error:  # a bug of ours must be unwound like any failure, and then be told
+                bug = TagshipError(f"a bug in tagship: {error!r}", where=step.host)
+                bug.__cause__ = error
+                self._fail(bug, step)
+                return
+
+    def _tidy(self, steps: tuple[Step, ...]) -> None:
+        for step in steps:
+            try:
+                self._timed(step)
+            except TagshipError as error:
+                note(self._tell, f"{step.title}: {error.what}", level="warning", host=step.host)
+                return
+
+    def _fail(self, error: TagshipError, step: Step | None) -> None:
+        with self._first:
+            if self.failure is None:
+                self.failure = Failure(error, step)
+        self._stop.set()
+
+    def _timed(self, step: Step) -> None:
+        started = time.monotonic()
+        self._tell(Event("step", step.host, {"step": step.title, "state": "begin"}))
+        state = "failed"
+        try:
+            self._do(step)
+            state = "done"
+        finally:
+            seconds = round(time.monotonic() - started, 3)
+            self._tell(Event("step", step.host, {"step": step.title, "state": state, "seconds": seconds}))
+
+    def _do(self, step: Step) -> None:
+        if step.sends:
+            self._send(step)
+            return
+        answer = self._fleet.link(step.host).call(step.verb, step.args, on_progress=self._progress(step))
+        if "missing" in answer:
+            self._missing[step.host] = [(str(key), int(size)) for key, size in answer["missing"]]
+
+    def _send(self, step: Step) -> None:
+        missing = self._missing.get(step.host, [])
+        if not missing:
+            return
+        if self._feed is None:
+            raise TagshipError("the plan sends objects, and nothing opens them", where=step.host)
+        total = sum(size for _key, size in missing)
+        progress = self._progress(step)
+        told = 0
+
+        def on_bytes(done: int) -> None:
+            nonlocal told
+            if done - told >= TOLD_BYTES or done == total:
+                told = done
+                progress(done, total, "bytes")
+
+        level = self._fleet.places[step.host].transport.level
+        stream = compressed(step.host, missing, self._feed, level, on_bytes)
+        args = {**step.args, "objects": [[key, size] for key, size in missing]}
+        self._fleet.link(step.host).call(step.verb, args, data=stream, on_progress=progress)
+
+    def _progress(self, step: Step) -> Any:
+        def tell(done: int, total: int, unit: str) -> None:
+            data = {"step": step.title, "done": done, "total": total, "unit": unit}
+            self._tell(Event("progress", step.host, data))
+
+        return tell
