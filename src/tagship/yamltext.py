@@ -19,6 +19,8 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 MAX_CHARACTERS = 1_000_000
 MAX_DEPTH = 40
 MAX_NODES = 100_000
+HARMLESS = 500
+"""Characters; a text this short can't nest so deeply that composing it would exhaust the stack."""
 
 Path = tuple[str | int, ...]
 
@@ -73,6 +75,8 @@ def load(text: str, *, first_line: int = 1) -> Document:
         raise YamlProblem(f"longer than {MAX_CHARACTERS:,} characters", Mark(first_line, 1))
     loader = _Loader(text)
     try:
+        if len(text) > HARMLESS:
+            _check_depth(text, first_line)
         node = loader.get_single_node()
         if node is None:
             return Document(None, {})
@@ -88,6 +92,20 @@ def load(text: str, *, first_line: int = 1) -> Document:
         raise YamlProblem(f"the character {error.character!r} is not allowed", Mark(line, 1)) from None
     finally:
         loader.dispose()
+
+
+def _check_depth(text: str, first_line: int) -> None:
+    """Refuse endless nesting before it is composed: the composer of libyaml recurses in C, and would crash."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > MAX_DEPTH + 1:
+                at: Any = event.start_mark
+                mark = Mark(at.line + first_line, at.column + 1)
+                raise YamlProblem(f"nested deeper than {MAX_DEPTH} levels", mark)
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
 
 
 class _Reader:
