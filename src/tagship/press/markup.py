@@ -24,7 +24,7 @@ from markdown.preprocessors import Preprocessor
 from markdown.treeprocessors import Treeprocessor
 
 from tagship.errors import ContentError
-from tagship.press import blocks, highlight
+from tagship.press import blocks, highlight, inline
 
 _QUOTES = {
     "left-single-quote": "‘",
@@ -80,6 +80,7 @@ class Engine:
             },
             output_format="html",
         )
+        inline.quicken(self.markdown)
 
     def render(self, text: Text) -> Rendered:
         """`text` as HTML; raises `ContentError` for a missing asset and for nesting without end."""
