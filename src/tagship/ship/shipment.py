@@ -47,7 +47,7 @@ class Shipment:
     wheels: Callable[[Mapping[str, Any]], Sequence[Wheel]]
     """The wheels for an interpreter, described by the survey's `python`."""
     installer: Callable[[Mapping[str, Any]], Wheel | None]
-    """uv's wheel for that interpreter's platform; `None` where pip has to do."""
+    """The wheel of what builds the virtualenv: uv's, or pip's where uv has none; `None` if there are no wheels."""
     known: Callable[[str], Manifest | None]
     """The manifest with that digest, if this machine has it; it saves asking a host."""
 

@@ -1,0 +1,392 @@
+"""A host in memory that speaks docs/agent.md over a real socket pair; held to the same cases as the real agent.
+
+`FakeHost.fail`, `die` and `hang` make one question go wrong, so that the executor can be tried at every step.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import socket
+import threading
+import time
+import zlib
+from collections.abc import Sequence
+from typing import Any
+
+from tagship.errors import HostRefused
+from tagship.host import frames
+from tagship.manifest import Manifest
+
+QUICK = ("survey", "history", "status", "manifest", "verify", "lock", "unlock")
+MARKERS = {
+    "python_version": "3.11",
+    "python_full_version": "3.11.2",
+    "sys_platform": "linux",
+    "implementation_name": "cpython",
+}
+
+
+class Fault(Exception):
+    """An error that the fake answers."""
+
+    def __init__(self, kind: str, what: str, data: dict[str, Any] | None = None) -> None:
+        super().__init__(what)
+        self.kind = kind
+        self.data = data or {}
+
+
+class FakeHost:
+    """The state of one machine; outlives sessions as a disk does."""
+
+    def __init__(self) -> None:
+        self.releases: dict[str, dict[str, Any]] = {}
+        self.journal: list[dict[str, Any]] = []
+        self.objects: dict[str, int] = {}
+        self.running: set[str] = set()
+        self.front: str | None = None
+        self.current: str | None = None
+        self.owner: tuple[str, str] | None = None
+        self.highest = 0
+        self.holder: tuple[FakeSession, dict[str, str]] | None = None
+        self.asked: list[tuple[str, dict[str, Any]]] = []
+        self.reachable = True
+        self.guard = threading.RLock()
+        self._faults: dict[tuple[str, int], tuple[str, str]] = {}
+        self._counts: dict[str, int] = {}
+
+    def fail(self, verb: str, nth: int = 1, what: str = "it broke") -> None:
+        """The nth time `verb` is asked, answer `failed` without doing it."""
+        self._faults[verb, nth] = ("fail", what)
+
+    def die(self, verb: str, nth: int = 1, *, after: bool = False) -> None:
+        """The nth time `verb` is asked, end the session without a word, before or after doing it."""
+        self._faults[verb, nth] = ("die-after" if after else "die", "")
+
+    def hang(self, verb: str, nth: int = 1) -> None:
+        """The nth time `verb` is asked, go silent for ever: no answer, no heartbeat."""
+        self._faults[verb, nth] = ("hang", "")
+
+    def next_fault(self, verb: str) -> tuple[str, str]:
+        """What shall go wrong with this question: a word and a sentence."""
+        self._counts[verb] = self._counts.get(verb, 0) + 1
+        return self._faults.get((verb, self._counts[verb]), ("", ""))
+
+    def verbs(self) -> list[str]:
+        """The verbs asked so far, without those that only look or lock."""
+        return [verb for verb, _args in self.asked if verb not in QUICK]
+
+    def note(self, event: str, release: str) -> None:
+        self.journal.append({"event": event, "release": release})
+
+
+class FakeTransport:
+    """Starts sessions on a `FakeHost`; every one in a thread, over a socket pair."""
+
+    level = 1
+
+    def __init__(self, host: FakeHost) -> None:
+        self.host = host
+
+    def connect(self, argv: Sequence[str]) -> FakeChannel:
+        if not self.host.reachable:
+            raise HostRefused("it does not answer", host="fake", cure="plug it in")
+        ours, theirs = socket.socketpair()
+        FakeSession(self.host, theirs).begin()
+        return FakeChannel(ours)
+
+
+class FakeChannel:
+    """The client's end of the socket pair."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+
+    def read(self, size: int) -> bytes:
+        return self._socket.recv(size)
+
+    def write(self, data: bytes) -> None:
+        self._socket.sendall(data)
+
+    def stderr(self) -> bytes:
+        return b""
+
+    def status(self) -> int | None:
+        return 0
+
+    def close(self) -> None:
+        try:
+            self._socket.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # the other end was first
+
+    def abort(self) -> None:
+        self.close()
+
+
+class FakeSession:
+    """One agent's life."""
+
+    def __init__(self, host: FakeHost, sock: socket.socket) -> None:
+        self.host = host
+        self.socket = sock
+        self.source = sock.makefile("rb")
+        self.declared: set[str] = set()
+        self.root = ""
+        self.wanted: dict[str, int] = {}
+
+    def begin(self) -> None:
+        threading.Thread(target=self.live, daemon=True).start()
+
+    def live(self) -> None:
+        size = int.from_bytes(self.source.read(4), "big")
+        self.source.read(size)
+        try:
+            self.socket.sendall(frames.pack_json({"hello": {"protocol": 1, "python": "3.11.2", "pid": 1}}))
+            while True:
+                message = frames.read(self.source)
+                if isinstance(message, dict) and "beat" in message:
+                    self.socket.sendall(frames.pack_json({"beat": 1}))
+                elif isinstance(message, dict):
+                    self.answer(message)
+        except (EOFError, OSError):
+            pass
+        with self.host.guard:
+            self.end()
+        self.socket.close()
+
+    def end(self) -> None:
+        for release in self.declared:
+            if release in self.host.releases and release != self.host.current:
+                self.remove(release, "abandoned")
+        if self.host.holder and self.host.holder[0] is self:
+            self.host.holder = None
+
+    def answer(self, message: dict[str, Any]) -> None:
+        verb, args = message["verb"], message["args"]
+        fault, what = self.host.next_fault(verb)
+        if fault == "die":
+            raise EOFError
+        if fault == "hang":
+            threading.Event().wait(3600)
+        with self.host.guard:
+            self.host.asked.append((verb, args))
+            try:
+                data = self.data() if verb == "put" else b""
+                if fault == "fail":
+                    raise Fault("failed", what)
+                work = getattr(self, f"do_{verb}", None)
+                if work is None:
+                    raise Fault("usage", f"there is no verb `{verb}`")
+                if verb not in QUICK and (self.host.holder is None or self.host.holder[0] is not self):
+                    raise Fault("usage", f"`{verb}` needs the lock")
+                reply = {"ok": work(data, **args)}
+            except Fault as error:
+                reply = {
+                    "error": {"kind": error.kind, "what": str(error), "cure": "", "tail": [], "data": error.data}
+                }
+        if fault == "die-after":
+            raise EOFError
+        self.socket.sendall(frames.pack_json({"id": message["id"], **reply}))
+
+    def data(self) -> bytes:
+        parts = []
+        while True:
+            part = frames.read(self.source)
+            if isinstance(part, dict):
+                continue
+            if not part:
+                break
+            parts.append(part)
+        return zlib.decompress(b"".join(parts)) if parts else b""
+
+    def do_survey(self, _data: bytes, root: str, app: str, stage: str, **_rest: Any) -> dict[str, Any]:
+        host = self.host
+        if host.owner not in (None, (app, stage)):
+            raise Fault("refused", f"{root} belongs to another app or stage")
+        self.root, self.app, self.stage = root, app, stage
+        rows = [
+            {
+                "id": name,
+                **{key: kept["record"][key] for key in ("serial", "tag", "commit", "digest")},
+                "manifest": kept["manifest"].digest,
+                "state": kept["state"],
+                "staged": kept["staged"],
+                "pid": 100 + kept["record"]["serial"] if name in host.running else None,
+            }
+            for name, kept in sorted(host.releases.items())
+        ]
+        return {
+            "root": root,
+            "exists": host.owner is not None,
+            "writable": True,
+            "app": app,
+            "stage": stage,
+            "current": host.current,
+            "current_kind": "link" if host.current else "none",
+            "releases": rows,
+            "highest": host.highest,
+            "serving": host.current if host.current in host.running else None,
+            "front": {"listen": host.front, "pid": 99} if host.front else None,
+            "lock": dict(host.holder[1]) if host.holder else None,
+            "missing": [],
+            "env": "ok",
+            "installer": None,
+            "disk_free": 10**12,
+            "inodes_free": 10**9,
+            "uid": 1000,
+            "user": "deploy",
+            "python": {"executable": "/usr/bin/python3", "markers": MARKERS},
+        }
+
+    def do_lock(self, _data: bytes, owner: str, release: str, verb: str) -> dict[str, Any]:
+        if self.host.holder is not None and self.host.holder[0] is not self:
+            raise Fault("locked", "somebody else is deploying", self.host.holder[1])
+        since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        self.host.holder = (self, {"owner": owner, "release": release, "verb": verb, "since": since})
+        self.host.owner = (self.app, self.stage)
+        return {}
+
+    def do_unlock(self, _data: bytes) -> dict[str, Any]:
+        if self.host.holder and self.host.holder[0] is self:
+            self.host.holder = None
+        return {}
+
+    def do_declare(
+        self,
+        _data: bytes,
+        release: dict[str, Any],
+        base: str | None,
+        put: list[Any],
+        drop: list[str],
+        manifest: str,
+        wheels: list[Any],
+        installer: list[Any] | None,
+    ) -> dict[str, Any]:
+        entries = dict(self.host.releases[base]["manifest"].by_path) if base else {}
+        entries.update(Manifest.from_rows(put).by_path)
+        whole = Manifest.of(entry for path, entry in entries.items() if path not in drop)
+        if whole.digest != manifest:
+            raise Fault("refused", "the manifest doesn't come out as announced")
+        if release["serial"] <= self.host.highest:
+            raise Fault("refused", f"the serial {release['serial']} was given before")
+        wanted = {file.key: file.size for file in whole.files()}
+        wanted.update({row[1]: row[2] for row in (*wheels, *([installer] if installer else []))})
+        self.wanted = {key: size for key, size in wanted.items() if key not in self.host.objects}
+        self.host.highest = release["serial"]
+        self.host.releases[release["id"]] = {
+            "record": release,
+            "manifest": whole,
+            "state": "unfinished",
+            "staged": False,
+        }
+        self.host.note("staging", release["id"])
+        self.declared.add(release["id"])
+        return {"missing": [[key, size] for key, size in self.wanted.items()]}
+
+    def do_put(self, data: bytes, objects: list[list[Any]]) -> dict[str, Any]:
+        start = 0
+        for key, size in objects:
+            if hashlib.sha256(data[start : start + size]).hexdigest() != key.removesuffix("x"):
+                raise Fault("failed", f"the object {key} isn't what it is called")
+            self.host.objects[key] = size
+            start += size
+        return {"bytes": start}
+
+    def do_tree(self, _data: bytes, release: str) -> dict[str, Any]:
+        files = self.known(release)["manifest"].files()
+        if any(file.key not in self.host.objects for file in files):
+            raise Fault("failed", "an object is missing")
+        return {"files": len(files)}
+
+    def do_venv(self, _data: bytes, release: str) -> dict[str, Any]:
+        self.known(release)
+        return {"seconds": 0.0, "installer": "none"}
+
+    def do_furnish(self, _data: bytes, release: str) -> dict[str, Any]:
+        self.known(release)
+        return {}
+
+    def do_command(self, _data: bytes, release: str, argv: list[str], title: str) -> dict[str, Any]:
+        self.known(release)
+        return {"seconds": 0.0}
+
+    def do_seal(self, _data: bytes, release: str) -> dict[str, Any]:
+        self.known(release)["staged"] = True
+        self.host.note("staged", release)
+        return {}
+
+    def do_unstage(self, _data: bytes, release: str) -> dict[str, Any]:
+        if release == self.host.current:
+            raise Fault("refused", f"{release} is current")
+        if release in self.host.releases:
+            self.remove(release, "removed")
+        return {}
+
+    def remove(self, release: str, word: str) -> None:
+        self.host.running.discard(release)
+        del self.host.releases[release]
+        self.host.note(word, release)
+
+    def do_start(self, _data: bytes, release: str, probe: dict[str, Any]) -> dict[str, Any]:
+        if not self.known(release)["staged"]:
+            raise Fault("refused", f"{release} isn't sealed")
+        self.host.running.add(release)
+        return {"pid": 1, "seconds": 0.0}
+
+    def do_halt(self, _data: bytes, release: str, drain: float) -> dict[str, Any]:
+        self.host.running.discard(release)
+        return {"seconds": 0.0, "forced": False}
+
+    def do_front(self, _data: bytes, listen: str) -> dict[str, Any]:
+        started = self.host.front != listen
+        self.host.front = listen
+        return {"pid": 99, "started": started}
+
+    def do_unfront(self, _data: bytes) -> dict[str, Any]:
+        self.host.front = None
+        return {}
+
+    def do_flip(self, _data: bytes, **names: str | None) -> dict[str, Any]:
+        to, before = names["to"], names["from"]
+        if self.host.current not in (before, to):
+            raise Fault("refused", f"current is {self.host.current}, not {before}")
+        if to is not None:
+            self.known(to)
+        self.host.current = to
+        self.host.note("flipped", to or "nothing")
+        return {}
+
+    def do_probe(self, _data: bytes, release: str, probe: dict[str, Any], front: str) -> dict[str, Any]:
+        if not (self.host.current == release and release in self.host.running and self.host.front == front):
+            raise Fault("failed", f"{release} does not answer")
+        return {"pid": 1, "seconds": 0.0}
+
+    def do_mark(self, _data: bytes, release: str, state: str) -> dict[str, Any]:
+        self.known(release)["state"] = state
+        self.host.note(state, release)
+        return {}
+
+    def do_prune(self, _data: bytes, keep: int) -> dict[str, Any]:
+        good = [name for name, kept in sorted(self.host.releases.items()) if kept["state"] == "good"]
+        kept = {self.host.current, *self.host.running, *[n for n in good if n != self.host.current][-keep:]}
+        removed = [name for name in sorted(self.host.releases) if name not in kept]
+        for name in removed:
+            self.remove(name, "removed")
+        return {"removed": removed}
+
+    def do_history(self, _data: bytes, limit: int) -> dict[str, Any]:
+        return {"rows": self.host.journal[-limit:]}
+
+    def do_manifest(self, _data: bytes, release: str) -> dict[str, Any]:
+        manifest = self.known(release)["manifest"]
+        return {"rows": json.loads(json.dumps(manifest.rows())), "manifest": manifest.digest}
+
+    def do_verify(self, _data: bytes, release: str) -> dict[str, Any]:
+        self.known(release)
+        return {"drift": []}
+
+    def known(self, release: str) -> dict[str, Any]:
+        if release not in self.host.releases:
+            raise Fault("refused", f"there is no release {release}")
+        return self.host.releases[release]
