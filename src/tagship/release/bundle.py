@@ -98,6 +98,7 @@ def pack(
         press = None
     name = packed.key(repo, tag.commit, pressed=press is not None)
     saved = packed.load(repo, name, store, cache)
+    _ignore_own_folder(repo)
     if saved is None:
         saved = _Packing(repo, tag, config, store, cache, progress).pack(press)
         packed.save(repo, name, saved)
@@ -110,6 +111,13 @@ def pack(
 def wheels_folder(bundle: Bundle, store: ObjectStore, cache: Path) -> Path | None:
     """The wheels that the bundle itself carries, laid out for `wheels.select_and_fetch`; None where it has none."""
     return _lay_out_wheels(bundle.manifest.files(), bundle.config.app.wheels, store, cache)
+
+
+def _ignore_own_folder(repo: Path) -> None:
+    """A project without a .gitignore must not commit, and then ship, what we keep beside it."""
+    path = repo / ".tagship" / ".gitignore"
+    if not path.exists():
+        disk.write(path, b"*\n")
 
 
 class _Packing:

@@ -8,11 +8,13 @@ import fcntl
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from tagship.errors import BundleRefused
 
+_DAY = 86_400
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 PART = ".part-"
 """How the names of unfinished files begin."""
@@ -80,10 +82,16 @@ def locked(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def scratch(prefix: str, parent: Path | None = None) -> Iterator[Path]:
-    """A new folder (in `parent`, or the system's place for them) that is gone after the block, whatever is in it."""
+    """A new folder (in `parent`, or the system's place for them) that is gone after the block, whatever is in it.
+
+    In a `parent` of ours, folders that killed processes left behind a day ago go too.
+    """
     with refusals(parent or Path(tempfile.gettempdir())):
         if parent is not None:
             parent.mkdir(parents=True, exist_ok=True)
+            for left in parent.glob(f"{prefix}*"):
+                if time.time() - left.stat().st_mtime > _DAY:
+                    remove(left)
         folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
     try:
         yield folder

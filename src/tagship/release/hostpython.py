@@ -189,6 +189,7 @@ def _platforms(markers: Mapping[str, str], machine: str, libc: str, release: str
         return
     if markers["sys_platform"] != "linux":
         raise ValueError(f"platform {markers['sys_platform']!r}")
+    yield f"linux_{machine}"
     if libc:
         numbers = re.match(r"(\d+)\.(\d+)", release)
         if numbers is None:
@@ -198,7 +199,6 @@ def _platforms(markers: Mapping[str, str], machine: str, libc: str, release: str
             yield from _manylinux(minor, machine)
         elif libc == "musl":
             yield from (f"musllinux_{major}_{older}_{machine}" for older in range(minor, -1, -1))
-    yield f"linux_{machine}"
 
 
 def _manylinux(minor: int, machine: str) -> Iterator[str]:

@@ -50,7 +50,7 @@ def read_tree(repo: Path, commit: str) -> tuple[Blob, ...]:
     """Every file and link of `commit` below the project's folder, in git's order; contents are not read.
 
     Raises `BundleRefused` naming every path that can't ship: submodules, names that are not UTF-8, hold control
-    characters, are too long, or pass through `.git`, and trees of more than `MAX_ENTRIES`.
+    characters, are too long, or pass through `.git` or `.tagship`, and trees of more than `MAX_ENTRIES`.
     """
     faults = paths.Faults(commit)
     found = []
@@ -59,6 +59,8 @@ def read_tree(repo: Path, commit: str) -> tuple[Blob, ...]:
         known = _MODES.get(mode)
         if fault:
             faults.add(path, fault)
+        elif path.startswith(".tagship/"):
+            faults.add(path, "tagship's own folder on this machine (git rm -r --cached .tagship)")
         elif known == _SUBMODULE or kind == "commit":
             faults.add(path, "a submodule, whose files are not in this repository")
         elif known is None:
