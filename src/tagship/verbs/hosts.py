@@ -6,16 +6,22 @@ which would run them once for each host, is refused; `--limit` picks hosts.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from invoke.context import Context
 from invoke.tasks import task
 
 from tagship.config import LOCAL_STAGE
+from tagship.errors import TagshipError
 from tagship.report import Report
 from tagship.verbs import console
+
+if TYPE_CHECKING:
+    from tagship.app import OnStage, Table
+    from tagship.ship.outcome import Outcome
 
 _HELP = {
     "stage": "the fleet, by its name in tagship.yml (`local` is the embedded one)",
@@ -25,15 +31,30 @@ _HELP = {
 _TAG = {"tag": "the tag to ship (the newest version tag reachable from HEAD when left out)"}
 
 
-def _run(context: Context, json: bool, stage: str, limit: str, work: Callable[[Any, Report], dict[str, Any]]) -> None:
-    def on_stage(report: Report) -> dict[str, Any]:
-        console.refuse_host_flag(context)
-        from tagship import app  # imported when a verb runs, so that `fab --list` stays quick
+def _run(context: Context, json: bool, stage: str, limit: str, work: Callable[[OnStage, Report], Outcome]) -> None:
+    def on_stage(report: Report) -> Mapping[str, Any]:
+        began = time.monotonic()
+        from tagship import app  # these two are imported when a verb runs, so that `fab --list` stays quick
+        from tagship.ship.outcome import outcome_of
 
-        names = tuple(name.strip() for name in limit.split(",") if name.strip())
-        return work(app.open_stage(Path.cwd(), stage, limit=names, listener=report), report)
+        try:
+            console.refuse_host_flag(context)
+            names = tuple(name.strip() for name in limit.split(",") if name.strip())
+            outcome = work(app.open_stage(Path.cwd(), stage, limit=names, listener=report), report)
+        except TagshipError as error:
+            outcome = outcome_of(error, seconds=time.monotonic() - began)
+        if outcome.error is not None:
+            report.failure(outcome.error)
+        return outcome.row()
 
     console.run(on_stage, json=json)
+
+
+def _show(report: Report, title: str, table: Table) -> Outcome:
+    report.table(title, table.columns, table.rows)
+    from tagship.ship.outcome import Outcome  # as in `_run`
+
+    return Outcome("unchanged" if table.ok else "refused", 0 if table.ok else 3, hosts=table.hosts)
 
 
 def _is_dry(context: Context) -> bool:
@@ -44,70 +65,47 @@ def _is_dry(context: Context) -> bool:
 def deploy(context: Context, stage: str = LOCAL_STAGE, tag: str = "", limit: str = "", json: bool = False) -> None:
     """Put a tag live on every host of a stage."""
     dry = _is_dry(context)
-    _run(context, json, stage, limit, lambda fleet, _report: dict(fleet.deploy(tag or None, dry=dry)))
+    _run(context, json, stage, limit, lambda fleet, _report: fleet.deploy(tag or None, dry=dry))
 
 
 @task(help={**_HELP, **_TAG})
 def plan(context: Context, stage: str = LOCAL_STAGE, tag: str = "", limit: str = "", json: bool = False) -> None:
     """Show what `fab deploy` would do, and change nothing."""
-    _run(context, json, stage, limit, lambda fleet, _report: dict(fleet.deploy(tag or None, dry=True)))
+    _run(context, json, stage, limit, lambda fleet, _report: fleet.deploy(tag or None, dry=True))
 
 
 @task(help={**_HELP, "to": "a release, by tag or id (the previous good one when left out)"})
 def rollback(context: Context, stage: str = LOCAL_STAGE, to: str = "", limit: str = "", json: bool = False) -> None:
     """Go down again to an earlier good release."""
     dry = _is_dry(context)
-    _run(context, json, stage, limit, lambda fleet, _report: dict(fleet.rollback(to or None, dry=dry)))
+    _run(context, json, stage, limit, lambda fleet, _report: fleet.rollback(to or None, dry=dry))
 
 
 @task(help=_HELP)
 def status(context: Context, stage: str = LOCAL_STAGE, limit: str = "", json: bool = False) -> None:
-    """Tell what is live on each host, since when, and whether it answers."""
-
-    def work(fleet: Any, report: Report) -> dict[str, Any]:
-        found = fleet.status()
-        report.table(f"{stage}", found.columns, found.rows)
-        return {"outcome": "unchanged", **found.result}
-
-    _run(context, json, stage, limit, work)
+    """Tell what is live on each host, and whether it answers."""
+    _run(context, json, stage, limit, lambda fleet, report: _show(report, stage, fleet.status()))
 
 
 @task(help=_HELP)
 def releases(context: Context, stage: str = LOCAL_STAGE, limit: str = "", json: bool = False) -> None:
     """List the releases on each host, and which of them are good."""
-
-    def work(fleet: Any, report: Report) -> dict[str, Any]:
-        found = fleet.releases()
-        report.table(f"releases on {stage}", found.columns, found.rows)
-        return {"outcome": "unchanged", **found.result}
-
-    _run(context, json, stage, limit, work)
+    _run(context, json, stage, limit, lambda fleet, report: _show(report, f"releases on {stage}", fleet.releases()))
 
 
 @task(help={**_HELP, "last": "how many journal rows of each host"})
 def history(context: Context, stage: str = LOCAL_STAGE, limit: str = "", last: int = 30, json: bool = False) -> None:
     """Tell who did what, when, and how it ended: the journals of the hosts."""
-
-    def work(fleet: Any, report: Report) -> dict[str, Any]:
-        found = fleet.history(last)
-        report.table(f"history of {stage}", found.columns, found.rows)
-        return {"outcome": "unchanged", **found.result}
-
-    _run(context, json, stage, limit, work)
+    _run(context, json, stage, limit, lambda fleet, report: _show(report, f"history of {stage}", fleet.history(last)))
 
 
 @task(help=_HELP)
 def verify(context: Context, stage: str = LOCAL_STAGE, limit: str = "", json: bool = False) -> None:
-    """Compare every file of every release with its manifest; exit 3 where something drifted."""
+    """Compare what is live with what was sealed, file by file; exit 3 where something drifted."""
 
-    def work(fleet: Any, report: Report) -> dict[str, Any]:
+    def work(fleet: OnStage, report: Report) -> Outcome:
         found = fleet.verify()
-        report.table(f"drift on {stage}" if found.rows else f"{stage}: no drift", found.columns, found.rows)
-        return (
-            {"outcome": "refused", "exit": 3, **found.result}
-            if found.rows
-            else {"outcome": "unchanged", **found.result}
-        )
+        return _show(report, f"{stage}: no drift" if found.ok else f"drift on {stage}", found)
 
     _run(context, json, stage, limit, work)
 
@@ -116,4 +114,4 @@ def verify(context: Context, stage: str = LOCAL_STAGE, limit: str = "", json: bo
 def stop(context: Context, stage: str = LOCAL_STAGE, limit: str = "", json: bool = False) -> None:
     """Stop the application and the front door; `fab deploy` starts them again."""
     dry = _is_dry(context)
-    _run(context, json, stage, limit, lambda fleet, _report: dict(fleet.stop(dry=dry)))
+    _run(context, json, stage, limit, lambda fleet, _report: fleet.stop(dry=dry))
