@@ -62,7 +62,7 @@ def download(pins: Sequence[Pin], host: HostPython, folder: Path) -> Fetched:
     if done.returncode == 0:
         return Fetched(True, said)
     text = log.read_text("utf-8", "replace") if log.exists() else done.stderr
-    return _failed(text, said)
+    return _failed(text, said, pins[0].version if len(pins) == 1 else "")
 
 
 def install(wheels: Iterable[Path], venv: Path) -> tuple[str, ...]:
@@ -85,16 +85,21 @@ def _run(words: Sequence[str]) -> subprocess.CompletedProcess[str]:
     )
 
 
-def _failed(log: str, said: tuple[str, ...]) -> Fetched:
-    needs = re.search(r"require[sd]? a different [Pp]ython.*?(?:Requires-Python |not in: ')([^;'\n]+)", log)
+def _failed(log: str, said: tuple[str, ...], version: str) -> Fetched:
+    """Read pip's log; why one pin's own `version` has no wheel can only be told where it was asked for alone."""
+    needs = re.search(rf"[ ;]{re.escape(version)} Requires-Python ([^;\n]+)", log) if version else None
     return Fetched(
         False,
         said,
         offline="connection broken by" in log or "Max retries exceeded" in log or "ConnectionError" in log,
         mismatch="DO NOT MATCH THE HASHES" in log,
-        only_source="No sources permitted for" in log and "none of the wheel's tags" not in log,
+        only_source=bool(version) and _has_source(log, version) and f"-{version}-" not in log,
         needs_python=needs[1].strip() if needs else "",
     )
+
+
+def _has_source(log: str, version: str) -> bool:
+    return re.search(rf"No sources permitted for .*-{re.escape(version)}\.(tar\.|zip)", log) is not None
 
 
 def _lines(text: str) -> tuple[str, ...]:

@@ -180,12 +180,13 @@ def _no_wheel(pin: Pin, host: HostPython, fetched: pip.Fetched, folder: str) -> 
         f"build it on such a machine: python3 -m pip wheel --no-deps --no-binary {pin.name} {pin} -w {folder}/ ; "
         f"then python3 -m pip hash {folder}/*.whl, add that --hash to the lock, commit both, and make a new tag"
     )
-    if fetched.only_source:
+    if fetched.only_source and not fetched.needs_python:
         return NoWheel(f"{pin} exists only as source; hosts build nothing", cure=build, paths=fetched.said)
     why = f": it needs Python {fetched.needs_python}" if fetched.needs_python else ""
+    cure = "pin a version that runs on it, or a newer Python" if why else f"pin a version that has one, or {build}"
     return NoWheel(
         f"{pin} has no wheel in the lock for {host.label}{why}",
-        cure=f"pin a version that has one, or {build}",
+        cure=cure,
         paths=fetched.said,
     )
 

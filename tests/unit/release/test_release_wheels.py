@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import http.server
 import json
@@ -242,6 +243,17 @@ def test_package_that_exists_only_as_source_tells_how_to_build_it(host: HostPyth
     assert "pip wheel --no-deps --no-binary old old==1.0 -w wheels/" in caught.value.cure
 
 
+def test_package_for_a_newer_python_says_which(
+    host: HostPython, index: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, page_index: str
+) -> None:
+    """A package that dropped the host's Python needs another pin, not a build."""
+    monkeypatch.delenv("PIP_NO_INDEX")
+    monkeypatch.setenv("PIP_INDEX_URL", page_index)
+    with pytest.raises(BundleRefused, match=r"needs Python >=3\.12") as caught:
+        wheels.select_and_fetch(lock_of(pinned("modern", "0" * 64)), host, cache)
+    assert "pip wheel" not in caught.value.cure
+
+
 def test_other_bytes_than_the_lock_names_are_refused(
     host: HostPython, index: Path, cache: Path, make_wheel: MakeWheel
 ) -> None:
@@ -358,6 +370,43 @@ Stalling = tuple[str, str, threading.Event]
 
 
 @pytest.fixture
+def page_index() -> Iterator[str]:
+    """An index on loopback whose one package, in wheel and source, asks for Python 3.12."""
+    files = ("modern-1.0-py3-none-any.whl", "modern-1.0.tar.gz", "modern-0.9-py3-none-any.whl")
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            links = [f'<a href="/{name}" data-requires-python="&gt;=3.12">{name}</a>' for name in files]
+            page = "\n".join(links).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.send_header("Content-Length", str(len(page)))
+            self.end_headers()
+            self.wfile.write(page)
+
+        def log_message(self, *_words: object) -> None:
+            pass
+
+    with served(Handler) as address:
+        yield address
+
+
+@contextlib.contextmanager
+def served(handler: type[http.server.BaseHTTPRequestHandler]) -> Iterator[str]:
+    """An index on loopback, by its address."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/simple"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@pytest.fixture
 def stalling_index(make_wheel: MakeWheel) -> Iterator[Stalling]:
     """An index on loopback that sends half a wheel and then nothing: its address, the hash, and when it stalled."""
     path, digest = make_wheel("slow", script="'" + "x" * 200_000 + "'")
@@ -384,13 +433,9 @@ def stalling_index(make_wheel: MakeWheel) -> Iterator[Stalling]:
         def log_message(self, *_words: object) -> None:
             pass
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/simple", digest, stalled
-    over.set()
-    server.shutdown()
-    server.server_close()
+    with served(Handler) as address:
+        yield address, digest, stalled
+        over.set()
 
 
 FETCH = """
