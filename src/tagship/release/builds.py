@@ -25,6 +25,7 @@ from tagship.release.wheelcache import Wheel
 _TAIL = 20
 _TAIL_BYTES = 16_384
 _READY = "tagship-ready"
+_MEND = "mend it, commit, and make a new tag; its last lines are below"
 
 
 def run_all(
@@ -60,7 +61,9 @@ def environment_of(work: Path, tools: Path, epoch: int) -> dict[str, str]:
     }
 
 
-def run(argv: Sequence[str], folder: Path, environment: Mapping[str, str], *, shown: str = "build") -> None:
+def run(
+    argv: Sequence[str], folder: Path, environment: Mapping[str, str], *, where: str = "build", cure: str = _MEND
+) -> None:
     """Run one command with a umask of 022; whatever it started is gone when it ends, and when we are interrupted.
 
     Raises `CommandFailed`.
@@ -82,7 +85,7 @@ def run(argv: Sequence[str], folder: Path, environment: Mapping[str, str], *, sh
                 f"`{argv[0]}` can't be run ({error.strerror})",
                 argv=argv,
                 status=127,
-                where=shown,
+                where=where,
                 cure="name a program of the build lock, of PATH, or of the tag (and commit it executable)",
             ) from None
         try:
@@ -95,8 +98,8 @@ def run(argv: Sequence[str], folder: Path, environment: Mapping[str, str], *, sh
                 f"`{' '.join(argv)}` {ended}",
                 argv=argv,
                 status=status,
-                where=shown,
-                cure="mend it, commit, and make a new tag; its last lines are below",
+                where=where,
+                cure=cure,
                 tail=_last_lines(output),
             )
 
@@ -162,5 +165,6 @@ def project_wheel(folder: Path, *, work: Path, tools: Path, epoch: int, cache: P
     made.mkdir()
     argv = [sys.executable, "-m", "pip", "--python", str(tools / "bin" / "python"), "wheel", "--no-deps"]
     argv += ["--no-build-isolation", "--no-index", "--no-cache-dir", "--no-input", "--wheel-dir", str(made), "."]
-    run(argv, folder, environment_of(work, tools, epoch), shown="app.package")
+    cure = "its build backend must be in the `build_lock`; the last lines are below"
+    run(argv, folder, environment_of(work, tools, epoch), where="app.package", cure=cure)
     return wheels.take_built(made, cache)

@@ -20,7 +20,8 @@ from tagship.config import Config
 from tagship.errors import BundleRefused, ConfigError
 from tagship.events import Event, Listener, ignore
 from tagship.manifest import Entry, File, Link, Manifest
-from tagship.release import builds, disk, git, lockfile, packed, scratch, tagbook, tags, tree
+from tagship.release import builds, disk, git, lockfile, packed, scratch, tagbook, tags, tree, wheels
+from tagship.release.hostpython import HostPython
 from tagship.release.lockfile import Lock
 from tagship.release.packed import Packed
 from tagship.release.store import ObjectStore
@@ -108,9 +109,19 @@ def pack(
     return Bundle(tag, config, saved.manifest, lock, saved.project_wheel)
 
 
-def wheels_folder(bundle: Bundle, store: ObjectStore, cache: Path) -> Path | None:
-    """The wheels that the bundle itself carries, laid out for `wheels.select_and_fetch`; None where it has none."""
-    return _lay_out_wheels(bundle.manifest.files(), bundle.config.app.wheels, store, cache)
+def wheels_for(
+    bundle: Bundle, host: HostPython, store: ObjectStore, cache: Path, *, progress: Listener = ignore
+) -> tuple[Wheel, ...]:
+    """All wheels of the bundle's virtualenv on `host`: its lock's, sorted by name, and the project's own last.
+
+    Raises `BundleRefused` as `wheels.select_and_fetch` does, and for a project wheel that `host` doesn't take.
+    """
+    own = _lay_out_wheels(bundle.manifest.files(), bundle.config.app.wheels, store, cache)
+    chosen = wheels.select_and_fetch(bundle.lock, host, cache, extra_dir=own, progress=progress)
+    if bundle.project_wheel is None:
+        return chosen
+    wheels.refuse_unfit(bundle.project_wheel, host)
+    return (*(wheel for wheel in chosen if wheel.name != bundle.project_wheel.name), bundle.project_wheel)
 
 
 def _ignore_own_folder(repo: Path) -> None:
@@ -141,7 +152,7 @@ class _Packing:
         builds_something = bool(self.config.build) or self.config.app.package
         if press is None and not builds_something:
             return Packed(manifest, None)
-        with disk.scratch("tagship-") as work:
+        with disk.scratch("tagship-pack-") as work:
             copy = work / "tree"
             copy.mkdir()
             scratch.lay_out(_without_prefix(app), copy, self.store, mtime=self.epoch)

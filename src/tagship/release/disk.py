@@ -35,9 +35,9 @@ def refusals(place: Path) -> Iterator[None]:
             ) from None
         if error.errno in _BARRED:
             raise BundleRefused(
-                f"this machine does not let us write here ({error.strerror})",
+                f"this machine keeps us from it ({error.strerror})",
                 where=named,
-                cure="make the folder yours and writable",
+                cure="make it yours, readable and writable",
             ) from None
         raise
 
@@ -84,19 +84,25 @@ def locked(path: Path) -> Iterator[None]:
 def scratch(prefix: str, parent: Path | None = None) -> Iterator[Path]:
     """A new folder (in `parent`, or the system's place for them) that is gone after the block, whatever is in it.
 
-    In a `parent` of ours, folders that killed processes left behind a day ago go too.
+    Folders of ours that killed processes left there a day ago go too.
     """
-    with refusals(parent or Path(tempfile.gettempdir())):
-        if parent is not None:
-            parent.mkdir(parents=True, exist_ok=True)
-            for left in parent.glob(f"{prefix}*"):
-                if time.time() - left.stat().st_mtime > _DAY:
-                    remove(left)
-        folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+    place = parent or Path(tempfile.gettempdir())
+    with refusals(place):
+        place.mkdir(parents=True, exist_ok=True)
+        _sweep(place, prefix)
+        folder = Path(tempfile.mkdtemp(prefix=prefix, dir=place))
     try:
         yield folder
     finally:
         remove(folder)
+
+
+def _sweep(place: Path, prefix: str) -> None:
+    for left in place.glob(f"{prefix}*"):
+        with contextlib.suppress(OSError):  # another process may be sweeping too
+            found = left.lstat()
+            if found.st_uid == os.getuid() and time.time() - found.st_mtime > _DAY:
+                remove(left)
 
 
 def remove(folder: Path) -> None:

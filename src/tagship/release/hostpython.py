@@ -38,7 +38,7 @@ MARKERS = (
 
 _OLD_NAMES = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
 _OLDEST_GLIBC = {"x86_64": 5, "i686": 5}
-_NARROW = {"x86_64": "i686", "aarch64": "armv7l"}
+_NARROW = {"x86_64": "i686", "aarch64": "armv7l", "armv8l": "armv7l"}
 _PLATFORM = re.compile(r"(manylinux|musllinux)_(\d+)_(\d+)_(\w+)\Z")
 _MACOS = re.compile(r"macosx_(\d+)_(\d+)_(\w+)\Z")
 _LEGACY = {"manylinux2014": "2_17", "manylinux2010": "2_12", "manylinux1": "2_5"}
@@ -180,7 +180,7 @@ def _machine(machine: str, bits: int) -> str:
     """The architecture wheels are named for: a 32-bit Python on a 64-bit kernel takes 32-bit wheels."""
     if not re.match(r"\w+\Z", machine):
         raise ValueError(f"machine {machine!r}")
-    return _NARROW.get(machine, machine) if bits == 32 else machine
+    return _NARROW.get(machine, machine) if bits == 32 or machine == "armv8l" else machine
 
 
 def _platforms(markers: Mapping[str, str], machine: str, libc: str, release: str) -> Iterator[str]:

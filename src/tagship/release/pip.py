@@ -66,10 +66,11 @@ def download(pins: Sequence[Pin], host: HostPython, folder: Path) -> Fetched:
 
 
 def install(wheels: Iterable[Path], venv: Path) -> tuple[str, ...]:
-    """Install wheel files into the virtualenv `venv` without index or dependencies; what pip said if it failed."""
+    """Install wheel files into the virtualenv `venv` without index or dependencies; what pip said if it failed,
+    else nothing."""
     words = ["--python", str(venv / "bin" / "python"), "install", "--no-deps", "--no-index", "--no-compile"]
     done = _run([*words, "--no-input", "--quiet", *map(str, wheels)])
-    return _lines(done.stderr) if done.returncode else ()
+    return () if done.returncode == 0 else _lines(done.stderr) or (f"pip ended with status {done.returncode}",)
 
 
 def _run(words: Sequence[str]) -> subprocess.CompletedProcess[str]:

@@ -17,7 +17,7 @@ from release_case import CONFIG, MakeWheel, Repo
 from tagship.config import Config
 from tagship.errors import BundleRefused, CommandFailed, ConfigError, ContentError, TagRefused
 from tagship.manifest import File, Link
-from tagship.release import bundle, packed, tags, wheels
+from tagship.release import bundle, packed, tags
 from tagship.release.bundle import Bundle, Press
 from tagship.release.hostpython import HostPython
 from tagship.release.store import ObjectStore
@@ -216,14 +216,15 @@ def build_wheel(folder, config_settings=None, metadata_directory=None):
     assert first.project_wheel is not None
     assert (first.project_wheel.name, first.project_wheel.version) == ("demo", "1.0")
     assert not [path for path in first.manifest.by_path if path.startswith("app/build")]
-    wheels.refuse_unfit(first.project_wheel, HostPython.here())
+    store = ObjectStore.of(repo.path)
+    assert bundle.wheels_for(first, HostPython.here(), store, tmp_path / "cache") == (first.project_wheel,)
     assert pack(repo).project_wheel == first.project_wheel
     first.project_wheel.path.unlink()
     assert pack(repo).project_wheel == first.project_wheel
 
 
-def test_wheels_of_the_tag_are_laid_out_for_hosts(repo: Repo, make_wheel: MakeWheel, tmp_path: Path) -> None:
-    """What the tag carries in `wheels/` is found by `select_and_fetch` under that folder's name."""
+def test_wheels_that_the_tag_carries_go_to_hosts(repo: Repo, make_wheel: MakeWheel, tmp_path: Path) -> None:
+    """What the tag carries in `wheels/` needs no index, whatever the working tree has."""
     path, digest = make_wheel("old", folder=tmp_path / "made")
     repo.commit(
         {
@@ -234,11 +235,8 @@ def test_wheels_of_the_tag_are_laid_out_for_hosts(repo: Repo, make_wheel: MakeWh
     )
     repo.tag("v1.0.0")
     made = pack(repo)
-    folder = bundle.wheels_folder(made, ObjectStore.of(repo.path), tmp_path / "cache")
-    assert folder is not None
-    assert folder.name == "wheels"
-    (wheel,) = wheels.select_and_fetch(made.lock, HostPython.here(), tmp_path / "cache", extra_dir=folder)
-    assert wheel.sha256 == digest
+    (wheel,) = bundle.wheels_for(made, HostPython.here(), ObjectStore.of(repo.path), tmp_path / "cache")
+    assert (wheel.sha256, wheel.path.read_bytes()) == (digest, path.read_bytes())
 
 
 # The same anywhere
@@ -453,6 +451,19 @@ def test_what_a_build_makes_is_checked_like_the_tree(repo: Repo, code: str, faul
     with pytest.raises(BundleRefused) as caught:
         pack(repo)
     assert fault in caught.value.what
+
+
+def test_package_without_its_backend_names_the_build_lock(repo: Repo) -> None:
+    """The backend is one of the locked tools; nothing is fetched for it in passing."""
+    pyproject = '[build-system]\nrequires = []\nbuild-backend = "nowhere"\n[project]\nname = "demo"\nversion = "1"\n'
+    config = CONFIG.replace("  name: demo", "  name: demo\n  package: true")
+    repo.commit({"tagship.yml": config, "requirements.lock": "", "pyproject.toml": pyproject})
+    repo.tag("v1.0.0")
+    with pytest.raises(CommandFailed) as caught:
+        pack(repo)
+    assert caught.value.where == "app.package"
+    assert "build_lock" in caught.value.cure
+    assert any("nowhere" in line for line in caught.value.tail)
 
 
 def test_failing_press_leaves_nothing(repo: Repo) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -136,3 +137,15 @@ def test_scratch_folder_goes_whatever_is_in_it(tmp_path: Path) -> None:
         (folder / "deep/er").chmod(0o500)
         (folder / "deep").chmod(0o500)
     assert list((tmp_path / "place").iterdir()) == []
+
+
+def test_folders_of_killed_processes_are_swept_after_a_day(tmp_path: Path) -> None:
+    """A SIGKILL leaves its scratch folder; a later run removes it, and not one that is in use."""
+    place = tmp_path / "place"
+    for name, age in (("x-old", 90_000), ("x-new", 10), ("y-old", 90_000)):
+        (place / name / "tree").mkdir(parents=True)
+        when = time.time() - age
+        os.utime(place / name, (when, when))
+    with disk.scratch("x-", place):
+        pass
+    assert {path.name for path in place.iterdir()} == {"x-new", "y-old"}
