@@ -52,6 +52,9 @@ class FakeHost:
         self.asked: list[tuple[str, dict[str, Any]]] = []
         self.reachable = True
         self.guard = threading.RLock()
+        self.slow_began = threading.Event()
+        self.fails_after: threading.Event | None = None
+        """Failing waits for this, so that another host can be brought to a point first."""
         self._faults: dict[tuple[str, int], tuple[str, str]] = {}
         self._counts: dict[str, int] = {}
 
@@ -66,6 +69,11 @@ class FakeHost:
     def hang(self, verb: str, nth: int = 1) -> None:
         """The nth time `verb` is asked, go silent for ever: no answer, no heartbeat."""
         self._faults[verb, nth] = ("hang", "")
+
+    def slow(self, verb: str, nth: int = 1) -> threading.Event:
+        """The nth time `verb` is asked, work until the client goes; the event is set once the work began."""
+        self._faults[verb, nth] = ("slow", "")
+        return self.slow_began
 
     def next_fault(self, verb: str) -> tuple[str, str]:
         """What shall go wrong with this question: a word and a sentence."""
@@ -169,6 +177,12 @@ class FakeSession:
             raise EOFError
         if fault == "hang":
             threading.Event().wait(3600)
+        if fault == "slow":
+            self.host.slow_began.set()
+            while True:
+                frames.read(self.source)
+        if fault == "fail" and self.host.fails_after is not None:
+            self.host.fails_after.wait(30)
         with self.host.guard:
             self.host.asked.append((verb, args))
             try:

@@ -15,7 +15,7 @@ class Crew(Generic[T]):
     """`work(host)` for each of `hosts`, at most `parallel` at a time; begins at once.
 
     `results` holds what was returned, `errors` what was raised, by host. The threads are daemons, and waiting can be
-    interrupted: Ctrl-C reaches the main thread while the others work on.
+    interrupted: signals reach the main thread while the others work on.
     """
 
     def __init__(self, work: Callable[[str], T], hosts: Iterable[str], parallel: int) -> None:
@@ -24,7 +24,7 @@ class Crew(Generic[T]):
         ordered = list(dict.fromkeys(hosts))
         self.busy = set(ordered)
         self._work = work
-        self._ended: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._ended: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._todo: queue.SimpleQueue[str] = queue.SimpleQueue()
         for host in ordered:
             self._todo.put(host)
@@ -32,15 +32,24 @@ class Crew(Generic[T]):
             threading.Thread(target=self._run, name=f"crew {number}", daemon=True).start()
 
     def wait(self, seconds: float | None = None, *, until: Callable[[], bool] = lambda: False) -> bool:
-        """Wait for every host, at most `seconds`, and only while `until()` is false as each ends; all ended?"""
+        """Wait for every host, at most `seconds`, and only while `until()` is false; did all end?
+
+        `until` is asked again whenever a host ends, and after `wake`.
+        """
         deadline = None if seconds is None else time.monotonic() + seconds
         while self.busy and not until():
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
             try:
-                self.busy.discard(self._ended.get(timeout=left))
+                host = self._ended.get(timeout=left)
             except queue.Empty:
                 break
+            if host is not None:
+                self.busy.discard(host)
         return not self.busy
+
+    def wake(self) -> None:
+        """Make `wait` ask `until` again; safe in a signal handler."""
+        self._ended.put(None)
 
     def _run(self) -> None:
         while True:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import signal
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
 
 from tagship.errors import Degraded, HostFailed, HostRefused, Interrupted, Restored, StalePlan
 from tagship.events import Event, Listener, ignore, note
 from tagship.ship.fleet import Fleet
+from tagship.ship.interrupts import Interrupts
 from tagship.ship.locks import Claim, give_back, take_all
 from tagship.ship.outcome import HostOutcome, Outcome
 from tagship.ship.plan import Plan
@@ -42,7 +39,7 @@ def carry_out(
         return _well(plan, fleet, "unchanged")
     tell = _one_at_a_time(listener)
     claim = Claim(owner, plan.release or "", plan.verb)
-    with _sigterm_interrupts():
+    with Interrupts() as interrupts:
         try:
             take_all(fleet, claim, tell)
         except KeyboardInterrupt:
@@ -51,7 +48,10 @@ def carry_out(
             raise HostRefused(failed.what, host=failed.host, cure=failed.cure, tail=failed.tail) from failed
         try:
             _check_fresh(plan, fleet)
-            return _transact(plan, fleet, tell, claim, Work(plan, fleet, tell, feed, grace))
+            if interrupts.wished:
+                raise Interrupted("interrupted; nothing was changed")
+            work = Work(plan, fleet, tell, interrupts, feed=feed, grace=grace)
+            return _transact(plan, fleet, tell, claim, work)
         finally:
             give_back(fleet, sorted(fleet.hosts), tell)
 
@@ -143,20 +143,3 @@ def _one_at_a_time(listener: Listener) -> Listener:
             listener(event)
 
     return tell
-
-
-@contextmanager
-def _sigterm_interrupts() -> Iterator[None]:
-    """SIGTERM does what Ctrl-C does; only the main thread can say so, elsewhere nothing changes."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -129,8 +129,8 @@ class Fleet:
     def close(self) -> None:
         """Close every link; safe to call twice."""
         self._closed = True
-        for link in list(self._links.values()):
-            link.close()
+        links = dict(self._links)
+        Crew(lambda host: links[host].close(), links, self.parallel).wait()
 
     def __enter__(self) -> Fleet:
         return self

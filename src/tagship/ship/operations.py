@@ -20,7 +20,7 @@ from tagship.events import Event, Listener
 from tagship.manifest import Delta, Manifest
 from tagship.ship.crew import side_by_side
 from tagship.ship.deploy import plan_deploy, settled_release
-from tagship.ship.executor import carry_out
+from tagship.ship.executor import GRACE, carry_out
 from tagship.ship.fleet import Fleet, Place, Pulse, Question, raise_all
 from tagship.ship.outcome import Outcome
 from tagship.ship.plan import Plan, render, to_json
@@ -87,11 +87,18 @@ def settings(fleet: Fleet, stage: config.Stage) -> Stage:
 
 
 def deploy(
-    fleet: Fleet, stage: config.Stage, shipment: Shipment, listener: Listener, *, made: Made, dry: bool = False
+    fleet: Fleet,
+    stage: config.Stage,
+    shipment: Shipment,
+    listener: Listener,
+    *,
+    made: Made,
+    dry: bool = False,
+    grace: float = GRACE,
 ) -> Outcome:
     """Make `shipment` live on every host, or put everything back; `dry` stops once the plan is told.
 
-    Raises, with nothing changed, `HostRefused`, `Refused`, `Locked`, `StalePlan`, `Interrupted`.
+    `grace` is seconds that steps under way may still take once the deploy has failed or was interrupted. Raises, with nothing changed, `HostRefused`, `Refused`, `Locked`, `StalePlan`, `Interrupted`.
     """
     facts = settings(fleet, stage)
     service = ProcessService(facts, shipment.app.probe)
@@ -103,7 +110,7 @@ def deploy(
         cargo = fit(fleet, shipment)
         _refuse(fleet, shipment.app, {host: load.need for host, load in cargo.items()})
     plan = plan_deploy(fleet.surveys, shipment, cargo, facts, service, made)
-    return _follow(plan, fleet, listener, owner=made.by, feed=_feed(shipment, cargo), dry=dry)
+    return _follow(plan, fleet, listener, owner=made.by, feed=_feed(shipment, cargo), dry=dry, grace=grace)
 
 
 def rollback(
@@ -275,14 +282,21 @@ def _feed(shipment: Shipment, cargo: Mapping[str, Cargo]) -> Feed:
 
 
 def _follow(
-    plan: Plan, fleet: Fleet, listener: Listener, *, owner: str, dry: bool, feed: Feed | None = None
+    plan: Plan,
+    fleet: Fleet,
+    listener: Listener,
+    *,
+    owner: str,
+    dry: bool,
+    feed: Feed | None = None,
+    grace: float = GRACE,
 ) -> Outcome:
     listener(Event("plan", data={"plan": render(plan), "steps": to_json(plan)}))
     if dry and not plan.empty:
         previous = next(iter(plan.previous.values()), None)
         seconds = time.monotonic() - fleet.started
         return Outcome("planned", 0, plan.release, previous, seconds=seconds, bytes_sent=fleet.bytes_sent)
-    return carry_out(plan, fleet, listener, owner=owner, feed=feed)
+    return carry_out(plan, fleet, listener, owner=owner, feed=feed, grace=grace)
 
 
 def _file(project: Path, name: str | None) -> Path | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -88,8 +89,10 @@ def render(plan: Plan) -> list[str]:
 
 
 def _by_title(phase: Phase) -> dict[str, list[Step]]:
+    """Hosts that do alike things under other names (a base, an old release) show them side by side, in order."""
+    rows = itertools.zip_longest(*phase.by_host().values())
     grouped: dict[str, list[Step]] = {}
-    for step in phase.steps:
+    for step in (step for row in rows for step in row if step is not None):
         grouped.setdefault(step.title, []).append(step)
     return grouped
 

@@ -11,6 +11,7 @@ from tagship.errors import Interrupted, TagshipError
 from tagship.events import Event, Listener, note
 from tagship.ship.crew import Crew
 from tagship.ship.fleet import Fleet
+from tagship.ship.interrupts import Interrupts
 from tagship.ship.plan import Phase, Plan, Step
 from tagship.ship.send import Feed, compressed
 
@@ -32,12 +33,22 @@ class Work:
     `grace` is seconds: how long steps under way on other hosts may still take once one has failed.
     """
 
-    def __init__(self, plan: Plan, fleet: Fleet, tell: Listener, feed: Feed | None, grace: float) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        fleet: Fleet,
+        tell: Listener,
+        interrupts: Interrupts,
+        *,
+        feed: Feed | None,
+        grace: float,
+    ) -> None:
         self.begun: dict[str, list[Step]] = {host: [] for host in plan.hosts}
         self.failure: Failure | None = None
         self._plan = plan
         self._fleet = fleet
         self._tell = tell
+        self._interrupts = interrupts
         self._feed = feed
         self._grace = grace
         self._stop = threading.Event()
@@ -47,7 +58,7 @@ class Work:
     def run(self) -> Failure | None:
         """Every phase in order; `None` if all went well, else the first failure, with no step still under way.
 
-        A second Ctrl-C while the first is being heeded comes out as KeyboardInterrupt.
+        Ctrl-C counts as a failure; a second one comes out as KeyboardInterrupt.
         """
         for phase in self._plan.phases:
             steps = phase.by_host()
@@ -63,9 +74,9 @@ class Work:
 
     def _run_vital(self, phase: Phase, steps: dict[str, tuple[Step, ...]]) -> None:
         crew = Crew(lambda host: self._host(steps[host]), steps, self._fleet.parallel)
-        try:
-            crew.wait(until=self._stop.is_set)
-        except KeyboardInterrupt:
+        self._interrupts.wake = crew.wake
+        crew.wait(until=lambda: self._stop.is_set() or self._interrupts.wished)
+        if self._interrupts.wished:
             self._fail(Interrupted(f"interrupted during `{phase.name}`"), None)
         if self._stop.is_set() and not crew.wait(self._grace):
             # What takes longer is cut off: its agent hears of it and kills what it was running.
@@ -75,9 +86,8 @@ class Work:
 
     def _run_tidy(self, phase: Phase, steps: dict[str, tuple[Step, ...]]) -> None:
         crew = Crew(lambda host: self._tidy(steps[host]), steps, self._fleet.parallel)
-        try:
-            crew.wait()
-        except KeyboardInterrupt:
+        self._interrupts.wake = crew.wake
+        if not crew.wait(until=lambda: self._interrupts.wished):
             note(self._tell, f"interrupted during `{phase.name}`; the release is live", level="warning")
 
     def _host(self, steps: tuple[Step, ...]) -> None:

@@ -1,0 +1,82 @@
+"""A fleet of fakes and a small shipment, for tests of what works on hosts."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from dataclasses import dataclass, field
+from typing import Any
+
+from contract.fake import FakeHost, FakeTransport
+
+from tagship.config import App, Argv, Stage
+from tagship.events import Event
+from tagship.manifest import File, Manifest
+from tagship.ship import operations
+from tagship.ship.fleet import Fleet, Place, Pulse, Question
+from tagship.ship.outcome import Outcome
+from tagship.ship.shipment import Made, Shipment
+
+FRONT = "127.0.0.1:8000"
+STAGE = Stage(front=FRONT)
+APP = App(name="app", start=Argv(("serve", "{socket}")), smoke=Argv(("true",)))
+MADE = Made("me@here", "2026-01-02T03:04:05Z")
+
+
+def shipment(tag: str, *, app: App = APP) -> Shipment:
+    """A release of two files, one of which is the tag's own, and no wheels."""
+    contents = {hashlib.sha256(text).hexdigest(): text for text in (b"the same\n", tag.encode())}
+    names = ("app/same.txt", "app/version.txt")
+    entries = [File(name, key, len(text)) for name, (key, text) in zip(names, contents.items(), strict=True)]
+    return Shipment(
+        tag=tag,
+        commit="f" * 40,
+        digest=hashlib.sha256(tag.encode()).hexdigest(),
+        lock="b" * 64,
+        manifest=Manifest.of(entries),
+        app=app,
+        open_object=lambda key: io.BytesIO(contents[key]),
+        wheels=lambda python: (),
+        installer=lambda python: None,
+        known=lambda digest: None,
+    )
+
+
+@dataclass
+class Lab:
+    """Fake hosts by name; each verb below is a whole run of its own, as a command is."""
+
+    hosts: dict[str, FakeHost]
+    events: list[Event] = field(default_factory=list)
+    pulse: Pulse = Pulse()  # noqa: RUF009 - a frozen value
+    grace: float = 10.0
+
+    def fleet(self) -> Fleet:
+        places = [Place(name, "/srv/app", FRONT, FakeTransport(host)) for name, host in self.hosts.items()]
+        return Fleet(places, Question("app", "production"), pulse=self.pulse).connect()
+
+    def deploy(self, tag: str, **options: Any) -> Outcome:
+        with self.fleet() as fleet:
+            return operations.deploy(fleet, STAGE, shipment(tag), self.events.append, made=MADE, **options)
+
+    def rollback(self, to: str | None = None, **options: Any) -> Outcome:
+        with self.fleet() as fleet:
+            return operations.rollback(fleet, STAGE, APP.probe, self.events.append, owner="me@here", to=to, **options)
+
+    def stop(self) -> Outcome:
+        with self.fleet() as fleet:
+            return operations.stop(fleet, STAGE, APP.probe, self.events.append, owner="me@here")
+
+    def picture(self) -> dict[str, Any]:
+        """All that the world, and the next deploy, could see of every host."""
+        return {
+            name: (host.current, sorted(host.running), host.front, {r: k["state"] for r, k in host.releases.items()})
+            for name, host in self.hosts.items()
+        }
+
+    def told(self, name: str) -> list[Event]:
+        return [event for event in self.events if event.name == name]
+
+
+def lab(*names: str) -> Lab:
+    return Lab({name: FakeHost() for name in names})
