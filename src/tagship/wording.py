@@ -119,31 +119,23 @@ def plan_lines(data: Mapping[str, Any]) -> Iterator[Line]:
 
 
 def result_lines(data: Mapping[str, Any]) -> Iterator[Line]:
-    """One line that sums up, and one for each host where not all is well.
+    """One line that sums up what is live, and one for each host where not all is well.
 
-    A verb that ships nothing is summed up by what else its result holds (`built: pages 14`), or not at all: then
-    its table, or its failure, has said everything.
+    A verb that ends without a release has said everything already, with its table, its notes or its failure.
     """
     result = {**RESULT, **data}
     good = result["exit"] == 0
-    parts = [f"{key} {cell(value)}" for key, value in data.items() if key not in RESULT and cell(value) != "-"]
     if result["release"]:
-        parts.insert(0, _release(result))
-    if "seconds" in data and parts:
-        parts.append(f"{result['seconds']:.2f} s")
-    if result["bytes_sent"]:
-        parts.append(f"{human_bytes(result['bytes_sent'])} sent")
-    if parts:
-        yield f"{result['outcome']}: {', '.join(parts)}", "bold green" if good else "bold red"
+        before = result["previous"]
+        text = f"{result['outcome']}: {result['release']}"
+        text += f" (before: {before})" if before and before != result["release"] else ""
+        text += (
+            f"{on_hosts(len(result['hosts']))}, {result['seconds']:.2f} s, {human_bytes(result['bytes_sent'])} sent"
+        )
+        yield text, "bold green" if good else "bold red"
     for host in result["hosts"]:
         if not (good and host["ok"]):
             yield f"  {host['host']}: {host['release'] or 'no release'}{'' if host['ok'] else ', not well'}", ""
-
-
-def _release(result: Mapping[str, Any]) -> str:
-    before = result["previous"]
-    changed = f" (before: {before})" if before and before != result["release"] else ""
-    return f"{result['release']}{changed}{on_hosts(len(result['hosts']))}"
 
 
 def clean(text: str) -> str:

@@ -192,9 +192,9 @@ def test_plain_tables_are_aligned() -> None:
 
 
 def test_a_verb_that_ships_nothing_sums_up_nothing() -> None:
-    """After a table there is nothing more to say."""
+    """After a table, or a note that the site is built, there is nothing more to say."""
     assert spoken(Event("result", "", {"outcome": "unchanged", "exit": 0}))[0] == ""
-    assert spoken(Event("result", "", {"outcome": "built", "exit": 0, "pages": 7}))[0] == "built: pages 7\n"
+    assert spoken(Event("result", "", {"outcome": "built", "exit": 0, "pages": 7, "seconds": 0.5}))[0] == ""
 
 
 def test_a_stream_that_knows_no_umlauts() -> None:
