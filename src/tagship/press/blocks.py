@@ -150,7 +150,7 @@ class _Walk:
         if self.after and not (self.tight if self.after == kind else self.begins_item()):
             self.out.append("")
         written = len(self.out)
-        self.write(item[2], [item[4], *_dedent(body, marker, width)])
+        self.write(item[2], self.inside([item[4], *_dedent(body, marker, width)], in_item=True))
         self.after = kind
         self.tight = "" not in self.out[written:]
         return end
@@ -163,7 +163,8 @@ class _Walk:
         body, end = self.gather(at + 1, 4, note[4])
         if self.after:
             self.out.append("")
-        self.write(note[2], [note[4], *(line[min(4, _indent(line)) :] for line in body)])
+        moved = [line[min(4, _indent(line)) :] for line in body]
+        self.write(note[2], self.inside([note[4], *moved], in_item=False))
         self.after = "block"
         return end
 
@@ -192,8 +193,7 @@ class _Walk:
             walked.pop(0)
         return walked
 
-    def write(self, marker: str, lines: Sequence[str]) -> None:
-        walked = self.inside(lines, in_item=True)
+    def write(self, marker: str, walked: list[str]) -> None:
         self.out.append(f"{marker} {walked[0]}" if walked else marker)
         # A quote that begins an item goes on at the margin: Python-Markdown would read `    >` as its text.
         quoted = bool(walked) and walked[0].startswith(">")

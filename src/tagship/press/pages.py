@@ -146,7 +146,7 @@ def check_unique(posts: Sequence[Post], pages: Sequence[Page]) -> None:
     """Raise `ContentError` naming both files when two texts have one address."""
     seen: dict[str, str] = {}
     texts: list[Post | Page] = [*posts, *pages]
-    for text in texts:
+    for text in sorted(texts, key=lambda text: text.source.name):
         name = text.source.name
         first = seen.setdefault(text.url.casefold(), name)
         if first != name:
