@@ -289,14 +289,7 @@ class _Packed:
         """The wheels for the interpreter that `facts` describe; fetched once for hosts that are alike."""
         python = self.python(facts)
         if python.key not in self.fetched:
-            folder = bundle.wheels_folder(self.bundle, self.store, self.cache)
-            found = wheels.select_and_fetch(
-                self.bundle.lock, python, self.cache, extra_dir=folder, progress=self.listener
-            )
-            own = self.bundle.project_wheel
-            if own is not None:
-                wheels.refuse_unfit(own, python)
-                found = (*found, own)
+            found = bundle.wheels_for(self.bundle, python, self.store, self.cache, progress=self.listener)
             self.fetched[python.key] = tuple(_wheel(wheel) for wheel in found)
         return self.fetched[python.key]
 
