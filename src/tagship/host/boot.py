@@ -1,0 +1,49 @@
+"""How the agent gets onto a host: one `-c` line, and an archive of this package written to its stdin.
+
+This module and `frames` are the only ones of `host` that the client side imports. On a host `archive` returns the
+very bytes that were sent, so that the front door can be started the same way.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import zlib
+
+PACKAGE = "tagship.host"
+
+BOOT = (
+    "import sys,json,zlib;f=sys.stdin.buffer;a=f.read(int.from_bytes(f.read(4),'big'));"
+    "m=json.loads(zlib.decompress(a));exec(m['tagship.host.loader']);run(a,m,f)"
+)
+"""Reads a length (four bytes, big-endian) and the archive, then hands over to `loader.run`."""
+
+
+def argv(python: str = "python3") -> list[str]:
+    """The command that starts the agent; `greeting()` is the first thing to write to it.
+
+    `-I` and `-S` keep the host's own site-packages and environment out, `-X utf8` its locale.
+    """
+    return [python, "-IS", "-X", "utf8", "-c", BOOT]
+
+
+@functools.lru_cache(maxsize=1)
+def archive() -> bytes:
+    """The package as zlib-compressed JSON, `{module name: source text}`."""
+    received = getattr(globals().get("__loader__"), "archive", None)
+    if isinstance(received, bytes):
+        return received
+    folder = os.path.dirname(os.path.abspath(__file__))
+    sources = {}
+    for name in sorted(os.listdir(folder)):
+        stem, extension = os.path.splitext(name)
+        if extension == ".py":
+            with open(os.path.join(folder, name), encoding="utf-8") as file:
+                sources[PACKAGE if stem == "__init__" else PACKAGE + "." + stem] = file.read()
+    return zlib.compress(json.dumps(sources).encode(), 9)
+
+
+def greeting() -> bytes:
+    """What the client writes first: the archive's length in four bytes, and the archive."""
+    return len(archive()).to_bytes(4, "big") + archive()

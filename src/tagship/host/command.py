@@ -1,0 +1,70 @@
+"""The verb `command`: what a release runs on the host before it is public (prepare, smoke)."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+from tagship.host import environment, service, stored
+from tagship.host.context import Args, Context
+from tagship.host.envfile import mask
+from tagship.host.faults import failed, usage
+from tagship.host.layout import Layout
+
+
+def command(context: Context, args: Args) -> dict[str, Any]:
+    """Run `argv` in the release's tree with the release's environment; its output goes to a log."""
+    release, title, argv = args.release(), args.text("title"), args.texts("argv")
+    if not argv:
+        raise usage("`argv` is empty")
+    layout = context.layout
+    declared = stored.read(layout, release)
+    argv = [word.replace("{socket}", layout.socket(release)) for word in argv]
+    seconds = run(
+        context,
+        layout,
+        argv,
+        env=environment.whole(layout, declared),
+        cwd=layout.release(release, "app"),
+        log=layout.command_log(release),
+        title=title,
+        secrets=environment.secrets(layout, declared),
+    )
+    return {"seconds": seconds}
+
+
+def run(
+    context: Context,
+    layout: Layout,
+    argv: list[str],
+    *,
+    env: dict[str, str],
+    cwd: str,
+    log: str,
+    title: str,
+    secrets: dict[str, str],
+    may_fail: bool = False,
+) -> float:
+    """Run a command to its end and give its seconds.
+
+    Raises `failed` with the last 20 lines, secrets masked, where its status isn't 0, unless it `may_fail`.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+    output = os.open(log, flags, 0o640)
+    began = time.monotonic()
+    try:
+        size = os.fstat(output).st_size
+        status = context.lifeline.run(argv, env, cwd, output)
+    finally:
+        os.close(output)
+    if status and not may_fail:
+        how = "exit status {}".format(status) if status > 0 else "signal {}".format(-status)
+        what = "{} failed: {}".format(title, how)
+        where = os.path.relpath(log, layout.root)
+        raise failed(
+            mask([what], secrets)[0],
+            "mend what the last lines say, tag again, deploy; the whole output is in {} on the host".format(where),
+            mask(service.tail(log, size), secrets),
+        )
+    return round(time.monotonic() - began, 3)

@@ -1,0 +1,74 @@
+"""Where everything lies below a stage's root on the host."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+
+from tagship.host.faults import usage
+
+ID = re.compile(r"([0-9]{4,9})-[A-Za-z0-9._-]{1,40}\Z")
+SOCKET = "web.sock"
+LONGEST_SOCKET = 107
+"""Bytes that a unix socket's path may have on Linux (`sun_path` holds 108, with the final NUL)."""
+
+
+def serial_of(release: str) -> int:
+    """The serial of a release id: 7 of `0007-v1.4.0`. Raises `usage` for anything that isn't one."""
+    match = ID.match(release)
+    if match is None:
+        raise usage("`{}` is not a release id".format(release))
+    return int(match.group(1))
+
+
+class Layout:
+    """Paths of one stage; makes nothing and looks at nothing but `root`'s real path."""
+
+    def __init__(self, root: str) -> None:
+        self.root = os.path.realpath(root)
+        self.current = self.below("current")
+        self.releases = self.below("releases")
+        self.objects = self.below("objects")
+        self.assets = self.below("assets")
+        self.shared = self.below("shared")
+        self.state = self.below("state")
+        self.journal = self.below("state", "journal.jsonl")
+        self.lock = self.below("state", "lock")
+        self.owner = self.below("state", "owner.json")
+        self.front = self.below("state", "front.json")
+        self.log = self.below("state", "log")
+        self.tools = self.below("state", "tools")
+        self.wheels = self.below("state", "wheels")
+        self.cache = self.below("state", "uv-cache")
+        name = hashlib.sha256(os.fsencode(self.root)).hexdigest()[:10]
+        self.runs = os.path.join(os.path.expanduser("~"), ".cache", "tagship", "run", name)
+
+    def below(self, *parts: str) -> str:
+        """A path below the root."""
+        return os.path.join(self.root, *parts)
+
+    def folders(self) -> list[str]:
+        """The folders that the lock makes where they are missing, parents first."""
+        return [self.root, self.releases, self.objects, self.assets, self.shared, self.state, self.log]
+
+    def release(self, release: str, *parts: str) -> str:
+        """A path inside a release."""
+        serial_of(release)
+        return os.path.join(self.releases, release, *parts)
+
+    def run(self, release: str) -> str:
+        """The release's run folder: short, because a socket's path must be."""
+        return os.path.join(self.runs, "{:04d}".format(serial_of(release)))
+
+    def socket(self, release: str) -> str:
+        """The absolute path that the release's service listens on."""
+        return os.path.join(self.run(release), SOCKET)
+
+    def service_log(self, release: str) -> str:
+        """Where the output of the release's service goes."""
+        return os.path.join(self.log, "{:04d}.log".format(serial_of(release)))
+
+    def command_log(self, release: str) -> str:
+        """Where the output of the release's prepare and smoke commands goes."""
+        return os.path.join(self.log, "{:04d}.stage.log".format(serial_of(release)))

@@ -1,0 +1,61 @@
+"""The verbs `lock` and `unlock`."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from tagship.host import files, survey
+from tagship.host.context import Args, Context
+from tagship.host.faults import refused
+from tagship.host.objects import Objects
+
+TRASH = ".gone-"
+
+
+def lock(context: Context, args: Args) -> dict[str, Any]:
+    """Make the root's folders where missing, take the lock, clear what killed sessions left half done."""
+    owner, release, verb = args.text("owner"), args.optional("release"), args.text("verb")
+    layout = context.layout
+    for path in layout.folders():
+        _make(path)
+    context.lock.take(owner, release, verb)
+    try:
+        survey.check_owner(layout, context.app, context.stage)
+        if not os.path.lexists(layout.owner):
+            files.write_json(layout.owner, {"app": context.app, "stage": context.stage})
+        _sweep(context)
+    except BaseException:
+        context.lock.free()
+        raise
+    return {}
+
+
+def unlock(context: Context, args: Args) -> dict[str, Any]:  # noqa: ARG001
+    """Let go of the lock; what this session declared is from now on everybody's, and stays when it ends."""
+    context.declared.clear()
+    context.started.clear()
+    context.lock.free()
+    return {}
+
+
+def _make(path: str) -> None:
+    try:
+        os.makedirs(path, 0o755)
+    except FileExistsError:
+        if not os.path.isdir(path):
+            raise refused("{} is not a folder".format(path), "move it away, then deploy again") from None
+
+
+def _sweep(context: Context) -> None:
+    layout = context.layout
+    objects = Objects(layout.objects)
+    try:
+        objects.sweep()
+    finally:
+        objects.close()
+    for name in files.names(layout.releases):
+        if name.startswith(TRASH):
+            files.remove_tree(os.path.join(layout.releases, name))
+    for path in (layout.current + ".new", layout.owner + ".new", layout.front + ".new"):
+        files.remove(path)

@@ -1,0 +1,101 @@
+"""Asking a release whether it is well, and the verb `probe`: the proof that it is the one that answers."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Callable, NamedTuple
+
+from tagship.host import http
+from tagship.host.context import Args, Context
+from tagship.host.faults import failed, usage
+
+_LEAST, _LONGEST = 0.5, 10.0  # seconds for one answer
+_FIRST, _LAST = 0.01, 0.2  # seconds between two questions, growing
+
+
+class Probe(NamedTuple):
+    """What counts as well."""
+
+    path: str
+    status: int
+    timeout: float
+    """Seconds within which `passes` good answers in a row must have come."""
+    passes: int
+    host: str
+
+    def fault(self, answer: http.Answer) -> str:
+        """What is wrong with an answer; empty if nothing is."""
+        if answer.status == self.status:
+            return ""
+        return "GET {} answered {}, not {}".format(self.path, answer.status, self.status)
+
+
+def read(args: Args) -> Probe:
+    """A `Probe` as it travels; raises `usage`."""
+    path, host = args.text("path"), args.text("host")
+    if not path.startswith("/") or any(c in path + host for c in "\r\n "):
+        raise usage("a probe's path begins with / and has no blanks")
+    timeout, passes = args.number("timeout"), args.number("passes", 1)
+    return Probe(path, int(args.number("status")), float(timeout), int(passes), host)
+
+
+def wait_until_well(context: Context, probe: Probe, ask: Callable[[float], str], alive: Callable[[], bool]) -> None:
+    """Ask until `passes` answers in a row had no fault; raises `failed` with the last fault at the deadline.
+
+    `ask(seconds)` gives a fault in words, or none, within that time; `alive` False ends it at once.
+    """
+    deadline = time.monotonic() + probe.timeout
+    passed, pause = 0, _FIRST
+    while True:
+        context.lifeline.check()
+        was_alive = alive()
+        try:
+            fault = ask(min(max(deadline - time.monotonic(), _LEAST), _LONGEST))
+        except (OSError, ValueError) as error:
+            fault = http.words(error)
+        passed = 0 if fault else passed + 1
+        if passed >= probe.passes:
+            return
+        if not was_alive:
+            raise failed("the process ended before it answered", "the last lines of its log say why")
+        if time.monotonic() > deadline:
+            raise failed(
+                "not well within {:g} s: {}".format(probe.timeout, fault or "too few good answers in a row"),
+                "look at the service's log; or raise `app.probe.timeout`",
+            )
+        context.lifeline.wait(pause)
+        pause = min(pause * 1.5, _LAST)
+
+
+def probe(context: Context, args: Args) -> dict[str, Any]:
+    """The verb: the process behind `current` is of this release, and so are the answers through the front door."""
+    from tagship.host import service, survey  # service asks through this module
+
+    release, front = args.release(), args.text("front")
+    asked = read(args.inner("probe"))
+    try:
+        http.split_listen(front)
+    except ValueError as error:
+        raise usage(str(error)) from None
+    layout = context.layout
+    pids: list[int] = []
+
+    def through_the_front(patience: float) -> str:
+        current = survey.read_current(layout)[1]
+        if current != release:
+            return "`current` names {}".format(current or "nothing")
+        with http.connect_unix(service.public_socket(layout), patience) as connection:
+            pid = http.peer(connection)
+        owner = service.owner_of(layout, pid)
+        if owner != release:
+            return "the process behind `current` is of {}".format(owner or "no release")
+        answer = http.ask(lambda timeout: http.connect_tcp(front, timeout), asked.path, asked.host, patience)
+        pids.append(pid)
+        named = answer.headers.get("tagship-release")
+        if named != release:
+            return "the front door's answer is of {}".format(named or "no release")
+        return asked.fault(answer)
+
+    began = time.monotonic()
+    wait_until_well(context, asked, through_the_front, lambda: True)
+    return {"pid": pids[-1], "seconds": round(time.monotonic() - began, 3)}

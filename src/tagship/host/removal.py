@@ -1,0 +1,101 @@
+"""The verbs `unstage` and `prune`, and what becomes of a release whose client went away."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from tagship.host import assets, files, service, stored, survey
+from tagship.host.context import Args, Context
+from tagship.host.declare import open_objects
+from tagship.host.faults import refused
+from tagship.host.journal import Standing
+from tagship.host.layout import ID, Layout
+from tagship.host.locking import TRASH
+
+
+def unstage(context: Context, args: Args) -> dict[str, Any]:
+    """Stop a release's process and remove all that is only its own. Never what `current` names."""
+    release = args.release()
+    if survey.read_current(context.layout)[1] == release:
+        raise refused("{} is current".format(release), "flip to another release first")
+    remove(context, [release], "removed")
+    return {}
+
+
+def prune(context: Context, args: Args) -> dict[str, Any]:
+    """Remove what nobody will want again: all but current, the last `keep` good ones, and any with a live process."""
+    keep = int(args.number("keep"))
+    layout = context.layout
+    standings = context.journal.standings()
+    current = survey.read_current(layout)[1]
+    ours = sorted(_ours(layout, standings), key=lambda name: standings[name].serial if name in standings else 0)
+    good = [name for name in ours if name != current and name in standings and standings[name].state == "good"]
+    kept = {current, *(good[-keep:] if keep else []), *service.live(layout)}
+    removed = [name for name in ours if name not in kept]
+    remove(context, removed, "removed")
+    return {"removed": removed}
+
+
+def abandon(context: Context) -> None:
+    """The client is gone: take back what it declared and what it started, except what `current` names."""
+    if not context.lock.held:
+        return
+    current = survey.read_current(context.layout)[1]
+    for release in sorted(context.started - context.declared - {current}):
+        service.stop(context, release, 0)
+    remove(context, sorted(context.declared - {current}), "abandoned")
+
+
+def remove(context: Context, releases: list[str], event: str) -> None:
+    """Stop and remove releases, and journal `event` of each; one that never was, or went before, is passed over."""
+    layout = context.layout
+    standings = context.journal.standings()
+    ours = set(_ours(layout, standings))
+    for release in releases:
+        context.lifeline.check()
+        service.stop(context, release, 0)
+        files.remove_tree(layout.run(release))
+        if release in ours:
+            _clear(layout, release)
+        standing = standings.get(release)
+        if release in ours or (standing is not None and standing.there):
+            context.journal.append(event, release)
+        context.declared.discard(release)
+        context.started.discard(release)
+    if releases:
+        _collect(context)
+
+
+def _ours(layout: Layout, standings: dict[str, Standing]) -> list[str]:
+    """The folders in releases/ that tagship made; what else lies there is nobody's business."""
+    found = []
+    for name in files.names(layout.releases):
+        path = os.path.join(layout.releases, name)
+        folder = ID.match(name) and os.path.isdir(path) and not os.path.islink(path)
+        if folder and (name in standings or stored.is_ours(layout, name)):
+            found.append(name)
+    return found
+
+
+def _clear(layout: Layout, release: str) -> None:
+    """Rename it first: a folder under a release's name is always a whole release or one being staged."""
+    trash = os.path.join(layout.releases, TRASH + release)
+    files.remove_tree(trash)
+    os.rename(layout.release(release), trash)
+    files.remove_tree(trash)
+
+
+def _collect(context: Context) -> None:
+    """Drop every object, wheel and asset that no release on disk uses; also what a killed session left."""
+    layout = context.layout
+    objects = open_objects(context)
+    left = stored.all_declared(layout)
+    assets.collect(layout, left, objects)
+    used = {key for declared in left for key in declared.objects()}
+    unpacked = stored.installer(layout)
+    used.update(one.installer[1] for one in left if one.installer and one.installer[1] != unpacked)
+    objects.keep_only(used)
+    for sha256 in files.names(layout.wheels):
+        if sha256 not in used:
+            files.remove_tree(os.path.join(layout.wheels, sha256))

@@ -1,0 +1,151 @@
+"""A manifest's rows, checked again on this side: whatever was sent, nothing may land outside the release.
+
+A row is `[path, "f" | "x", sha256, size]` for a file or `[path, "l", target]` for a symbolic link. All of them are
+checked before the first is used, so a bad one refuses the whole release with nothing written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from typing import Any, Iterable, List, Optional
+
+from tagship.host.faults import Problem, refused
+
+Row = List[Any]
+ROOMS = ("app", "public")
+"""The folders of a release that come from its manifest."""
+
+SHA256 = re.compile(r"[0-9a-f]{64}\Z")
+_HOPS = 40
+_PART = 255
+_PATH = 1024
+
+
+def key(row: Row) -> str:
+    """The name of a file row's object: its SHA-256, and `x` if it is executable."""
+    return row[2] + "x" if row[1] == "x" else str(row[2])
+
+
+def digest(rows: list[Row]) -> str:
+    """SHA-256 of the rows as compact ASCII JSON, in hex: what `tagship.manifest` calls the digest."""
+    return hashlib.sha256(json.dumps(rows, separators=(",", ":"), ensure_ascii=True).encode()).hexdigest()
+
+
+def merge(base: Iterable[Row], put: Iterable[Row], drop: Iterable[str]) -> list[Row]:
+    """The rows of `base` without `drop` and with `put`, sorted by path."""
+    by_path = {row[0]: row for row in base}
+    for path in drop:
+        by_path.pop(path, None)
+    by_path.update((row[0], row) for row in put)
+    return sorted(by_path.values())
+
+
+def check(put: Any) -> list[Row]:
+    """`put` itself if every row has the right form and no path comes twice; raises `refused`."""
+    if not isinstance(put, list):
+        raise _hostile("the rows are not a list")
+    seen = set()
+    for row in put:
+        _check_row(row)
+        if row[0] in seen:
+            raise _hostile("`{}` is there twice".format(_show(row[0])))
+        seen.add(row[0])
+    return put
+
+
+def check_together(rows: list[Row]) -> None:
+    """Raise `refused` where a file is also a folder, or a link leaves the release, in a whole manifest."""
+    paths = {row[0] for row in rows}
+    folders = set()
+    for path in paths:
+        folder = path.rpartition("/")[0]
+        while folder and folder not in folders:
+            folders.add(folder)
+            folder = folder.rpartition("/")[0]
+    for path in paths & folders:
+        raise _hostile("`{}` is both a file and a folder".format(_show(path)))
+    links = {row[0]: row[2] for row in rows if row[1] == "l"}
+    for path, target in links.items():
+        end = _follow(path, links)
+        if end is None or end.split("/", 1)[0] not in ROOMS:
+            raise _hostile("the link `{}` leaves the release: {}".format(_show(path), _show(target)))
+
+
+def path_fault(path: Any) -> str:
+    """What is wrong with a relative path, as words; empty if nothing is."""
+    if not isinstance(path, str) or not path:
+        return "not a path"
+    if "\0" in path:
+        return "a NUL in it"
+    if path.startswith("/"):
+        return "absolute"
+    parts = path.split("/")
+    if any(part in ("", ".", "..") for part in parts):
+        return "an empty part, `.` or `..` in it"
+    if any(len(part.encode("utf-8", "surrogateescape")) > _PART for part in parts) or len(path) > _PATH:
+        return "too long"
+    return ""
+
+
+def _check_row(row: Any) -> None:
+    if not isinstance(row, list) or len(row) < 3:
+        raise _hostile("a row is not [path, kind, ...]: {}".format(_show(row)))
+    path, kind = row[0], row[1]
+    fault = _encodable(path) or path_fault(path)
+    if fault:
+        raise _hostile("the path `{}`: {}".format(_show(path), fault))
+    if path.split("/", 1)[0] not in ROOMS or "/" not in path:
+        raise _hostile("the path `{}` is neither below app/ nor public/".format(_show(path)))
+    if kind == "l" and len(row) == 3:
+        target = row[2]
+        bad = not isinstance(target, str) or not target or "\0" in target or target.startswith("/")
+        if bad or _encodable(target) or len(target) > _PATH:
+            raise _hostile("the link `{}` points to `{}`".format(_show(path), _show(target)))
+        return
+    size_ok = len(row) == 4 and isinstance(row[3], int) and not isinstance(row[3], bool) and row[3] >= 0
+    if kind not in ("f", "x") or not size_ok or not isinstance(row[2], str) or not SHA256.match(row[2]):
+        raise _hostile("the row of `{}` is neither a file nor a link: {}".format(_show(path), _show(row)))
+
+
+def _encodable(text: Any) -> str:
+    """Text that can't become a file's name has no business here (a lone surrogate that no decoder makes)."""
+    try:
+        str(text).encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return "not a name that a filesystem takes"
+    return ""
+
+
+def _follow(path: str, links: dict[str, str]) -> Optional[str]:
+    """Where `path` really leads inside a release with these links, or `None` if out of it or round in circles."""
+    rest = path.split("/")[::-1]
+    at: list[str] = []
+    hops = 0
+    while rest:
+        part = rest.pop()
+        if part in ("", "."):
+            continue
+        if part == "..":
+            if not at:
+                return None
+            at.pop()
+            continue
+        at.append(part)
+        target = links.get("/".join(at))
+        if target is not None:
+            hops += 1
+            if hops > _HOPS:
+                return None
+            at.pop()
+            rest.extend(target.split("/")[::-1])
+    return "/".join(at)
+
+
+def _show(value: Any) -> str:
+    return repr(value)[:200].strip("'")
+
+
+def _hostile(what: str) -> Problem:
+    return refused(what, "nothing of this release was written; take that entry out of the tag")

@@ -1,0 +1,151 @@
+"""Looking at a stage without touching it: what a host looks like now, its history, a release's manifest."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import stat
+from typing import Any, Optional
+
+from tagship.host import envfile, files, lock, stored
+from tagship.host.context import Args, Context
+from tagship.host.faults import refused, usage
+from tagship.host.journal import Journal, Standing
+from tagship.host.layout import ID, Layout, serial_of
+
+
+def survey(context: Context, args: Args) -> dict[str, Any]:
+    """The verb `survey`: creates nothing, and takes whatever it finds below the root for what it is."""
+    root = os.path.expanduser(args.text("root"))
+    if not os.path.isabs(root):
+        raise usage("the root `{}` is not absolute".format(root))
+    app, stage = args.text("app"), args.text("stage")
+    layout = Layout(root)
+    _check_owner(layout, app, stage)
+    context.open(root, app, stage)
+    from tagship.host import interpreter, service  # after the checks that refuse
+
+    journal = Journal(layout.journal)
+    rows = journal.rows()
+    standings = journal.standings(rows)
+    live = service.live(layout)
+    kind, current = read_current(layout)
+    env = args.optional("env")
+    found = {
+        "root": layout.root,
+        "exists": os.path.isdir(layout.root),
+        "writable": os.access(_nearest(layout.root), os.W_OK | os.X_OK),
+        "app": app,
+        "stage": stage,
+        "current": current,
+        "current_kind": kind,
+        "releases": _releases(layout, standings, live),
+        "highest": highest(layout, standings),
+        "serving": service.serving(layout, current),
+        "front": _front(layout),
+        "lock": lock.read_holder(layout.lock),
+        "missing": [link for link in args.texts("links") if not os.path.exists(os.path.join(layout.shared, link))],
+        "env": "ok" if env is None else envfile.fault(os.path.join(layout.shared, env)),
+        "installer": stored.installer(layout),
+        "python": interpreter.ask(args.text("python")),
+    }
+    found.update(_room(layout))
+    return found
+
+
+def history(context: Context, args: Args) -> dict[str, Any]:
+    """The verb `history`: the last rows of the journal, oldest first."""
+    limit = int(args.number("limit"))
+    return {"rows": context.journal.rows()[-limit:] if limit else []}
+
+
+def manifest(context: Context, args: Args) -> dict[str, Any]:
+    """The verb `manifest`: what a release consists of, and its digest."""
+    declared = stored.read(context.layout, args.release())
+    return {"rows": declared.rows, "manifest": declared.manifest}
+
+
+def read_current(layout: Layout) -> tuple[str, Optional[str]]:
+    """What `current` is (`link | none | directory | foreign`), and the release that it names if it is a link."""
+    try:
+        found = os.lstat(layout.current)
+    except OSError:
+        return "none", None
+    if stat.S_ISDIR(found.st_mode):
+        return "directory", None
+    if stat.S_ISLNK(found.st_mode):
+        folder, _, name = os.readlink(layout.current).rpartition("/")
+        if folder == "releases" and ID.match(name):
+            return "link", name
+    return "foreign", None
+
+
+def highest(layout: Layout, standings: dict[str, Standing]) -> int:
+    """The highest serial ever given here, by the journal or (were it lost) by a folder of ours."""
+    serials = [standing.serial for standing in standings.values()]
+    strange = [name for name in files.names(layout.releases) if name not in standings]
+    serials += [serial_of(name) for name in strange if stored.is_ours(layout, name)]
+    return max(serials, default=0)
+
+
+def _releases(layout: Layout, standings: dict[str, Standing], live: dict[str, int]) -> list[dict[str, Any]]:
+    found = []
+    for name in files.names(layout.releases):
+        if not ID.match(name) or not os.path.isdir(layout.release(name)) or os.path.islink(layout.release(name)):
+            continue
+        if name not in standings and not stored.is_ours(layout, name):
+            continue
+        standing = standings.get(name) or Standing(name)
+        row: dict[str, Any] = {"id": name, "serial": standing.serial}
+        row.update({key: standing.row.get(key, "") for key in ("tag", "commit", "digest", "manifest")})
+        row.update({"state": standing.state, "staged": standing.staged, "pid": live.get(name)})
+        found.append(row)
+    return sorted(found, key=lambda row: (row["serial"], row["id"]))
+
+
+def _check_owner(layout: Layout, app: str, stage: str) -> None:
+    if os.path.lexists(layout.root) and not os.path.isdir(layout.root):
+        raise refused("{} is not a folder".format(layout.root), "move it away, or set another `root` for this stage")
+    check_owner(layout, app, stage)
+
+
+def check_owner(layout: Layout, app: str, stage: str) -> None:
+    """Raise `refused` where the root says that it belongs to another app or stage."""
+    if not os.path.lexists(layout.owner):
+        return
+    owner = files.read_object(layout.owner)
+    if (owner.get("app"), owner.get("stage")) != (app, stage):
+        raise refused(
+            "{} belongs to the app `{}`, stage `{}`".format(layout.root, owner.get("app"), owner.get("stage")),
+            "give this stage a `root` of its own",
+        )
+
+
+def _front(layout: Layout) -> Optional[dict[str, Any]]:
+    from tagship.host import door
+
+    running = door.read(layout)
+    return None if running is None else {"listen": running.listen, "pid": running.process.pid}
+
+
+def _nearest(path: str) -> str:
+    """The path itself, or the nearest folder above it that is there."""
+    while not os.path.lexists(path):
+        path = os.path.dirname(path)
+    return path
+
+
+def _room(layout: Layout) -> dict[str, Any]:
+    disk = os.statvfs(_nearest(layout.root))
+    uid = os.geteuid()
+    try:
+        user = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        user = str(uid)
+    return {
+        "disk_free": disk.f_bavail * disk.f_frsize,
+        # Some filesystems (btrfs) count no inodes.
+        "inodes_free": disk.f_favail if disk.f_files else None,
+        "uid": uid,
+        "user": user,
+    }

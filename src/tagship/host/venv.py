@@ -1,0 +1,134 @@
+"""The verb `venv`: the release's own virtualenv, built offline in its final place, bytecode compiled.
+
+The installer comes as a wheel: uv's is unpacked once a host, pip's is run as it is. uv's cache recognises a wheel
+by its path and ctime, so each wheel gets one lasting path, `state/wheels/SHA256/FILENAME`, and is unpacked once a
+host too.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+from tagship.host import command, files, interpreter, stored, tools
+from tagship.host.context import Args, Context
+from tagship.host.declare import open_objects
+from tagship.host.faults import failed, refused
+from tagship.host.layout import Layout
+from tagship.host.objects import Objects
+
+_COMPILE = ("-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash")
+
+
+def venv(context: Context, args: Args) -> dict[str, Any]:
+    """Build the virtualenv and compile the tree's bytecode; safe to repeat."""
+    release = args.release()
+    layout = context.layout
+    declared = stored.read(layout, release)
+    python = interpreter.find(declared.settings["python"])
+    if python is None:
+        raise refused(
+            "there is no `{}` on this host".format(declared.settings["python"]),
+            "install it there, or set `app.python` to one that is there",
+        )
+    began = time.monotonic()
+    files.remove_tree(layout.release(release, "venv"))
+    objects = open_objects(context)
+    wheels = [_shelve(layout, objects, wheel) for wheel in declared.wheels]
+    builder = Builder(context, layout, release, python)
+    if declared.installer is None:
+        name = "venv"
+        builder.empty()
+    else:
+        name = tools.label(declared.installer)
+        if tools.is_uv(declared.installer):
+            builder.by_uv(tools.unpacked(layout, objects, declared.installer), wheels)
+        else:
+            builder.by_pip(tools.unpacked(layout, objects, declared.installer), wheels)
+    builder.compile_tree()
+    return {"seconds": round(time.monotonic() - began, 3), "installer": name}
+
+
+class Builder:
+    """The commands that make one virtualenv."""
+
+    def __init__(self, context: Context, layout: Layout, release: str, python: str) -> None:
+        self._context = context
+        self._layout = layout
+        self._release = release
+        self._python = python
+        self._venv = layout.release(release, "venv")
+        self._own = os.path.join(self._venv, "bin", "python")
+
+    def empty(self) -> None:
+        """A virtualenv with nothing in it."""
+        self._run("making the virtualenv", [self._python, "-I", "-m", "venv", "--without-pip", self._venv])
+
+    def by_uv(self, uv: str, wheels: list[str]) -> None:
+        """With uv, from its cache where it has unpacked a wheel before."""
+        common = ["--offline", "--no-config", "--no-progress"]
+        self._run(
+            "making the virtualenv", [uv, "venv", *common, "--no-project", "--python", self._python, self._venv]
+        )
+        if wheels:
+            install = [uv, "pip", "install", *common, "--python", self._own, "--no-index", "--no-deps"]
+            self._run("installing the wheels", [*install, "--compile-bytecode", *wheels])
+
+    def by_pip(self, pip: str, wheels: list[str]) -> None:
+        """With pip, run from its wheel: the virtualenv gets none of its own."""
+        self.empty()
+        if wheels:
+            install = [self._own, "-I", pip, "install", "--isolated", "--no-index", "--no-deps", "--no-compile"]
+            quiet = ["--no-cache-dir", "--disable-pip-version-check", "--no-input", "--progress-bar", "off"]
+            self._run("installing the wheels", [*install, *quiet, *wheels])
+            self._run("compiling the virtualenv", [self._own, "-I", *_COMPILE, os.path.join(self._venv, "lib")])
+
+    def compile_tree(self) -> None:
+        """Bytecode of the tag's own Python files: nothing may write beside them later. A syntax error is no matter
+        here, for templates of Python code need not be Python."""
+        app = self._layout.release(self._release, "app")
+        if any(name.endswith(".py") for _, _, names in os.walk(app) for name in names):
+            argv = [self._own, "-I", *_COMPILE, app]
+            self._run("compiling the tree", argv, may_fail=True)
+
+    def _run(self, title: str, argv: list[str], *, may_fail: bool = False) -> None:
+        log = self._layout.command_log(self._release)
+        env = {
+            "PATH": interpreter.PATH,
+            "HOME": os.path.expanduser("~"),
+            "LANG": "C.UTF-8",
+            "PYC_INVALIDATION_MODE": "unchecked-hash",
+            "UV_CACHE_DIR": self._layout.cache,
+            "UV_LINK_MODE": "hardlink",
+            "UV_PYTHON_DOWNLOADS": "never",
+        }
+        command.run(
+            self._context,
+            self._layout,
+            argv,
+            env=env,
+            cwd=self._layout.root,
+            log=log,
+            title=title,
+            secrets={},
+            may_fail=may_fail,
+        )
+
+
+def _shelve(layout: Layout, objects: Objects, wheel: list[Any]) -> str:
+    """The wheel under its real file name, at a path that lasts; hashed before it is used."""
+    name, sha256, size = wheel
+    folder = os.path.join(layout.wheels, sha256)
+    path = os.path.join(folder, name)
+    os.makedirs(folder, exist_ok=True)
+    fd = os.open(folder, files.FOLDER)
+    try:
+        if not objects.sound(sha256, size):
+            raise failed("the wheel {} isn't here".format(name), "deploy again")
+        if not objects.is_linked(sha256, name, fd):
+            files.remove(path)
+            objects.link(sha256, size, name, fd)
+    finally:
+        os.close(fd)
+    return path

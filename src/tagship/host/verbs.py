@@ -1,0 +1,58 @@
+"""The verbs by name: where each lives, whether it needs the lock, whether data follows. Loaded when asked for."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any, Callable, NamedTuple
+
+from tagship.host.context import Args, Context
+from tagship.host.faults import usage
+
+
+class Verb(NamedTuple):
+    """One verb: `module` of this package and `function` in it."""
+
+    module: str
+    function: str
+    needs_lock: bool = True
+    takes_data: bool = False
+
+    def load(self) -> Callable[[Context, Args], dict[str, Any]]:
+        """The function that carries it out."""
+        module = importlib.import_module("tagship.host." + self.module)
+        found: Callable[[Context, Args], dict[str, Any]] = getattr(module, self.function)
+        return found
+
+
+VERBS = {
+    "survey": Verb("survey", "survey", needs_lock=False),
+    "lock": Verb("locking", "lock", needs_lock=False),
+    "unlock": Verb("locking", "unlock", needs_lock=False),
+    "declare": Verb("declare", "declare"),
+    "put": Verb("staging", "put", takes_data=True),
+    "tree": Verb("staging", "tree"),
+    "venv": Verb("venv", "venv"),
+    "furnish": Verb("furnish", "furnish"),
+    "command": Verb("command", "command"),
+    "seal": Verb("seal", "seal"),
+    "unstage": Verb("removal", "unstage"),
+    "start": Verb("service", "start"),
+    "halt": Verb("service", "halt"),
+    "front": Verb("door", "front"),
+    "unfront": Verb("door", "unfront"),
+    "flip": Verb("public", "flip"),
+    "mark": Verb("public", "mark"),
+    "probe": Verb("probe", "probe"),
+    "prune": Verb("removal", "prune"),
+    "history": Verb("survey", "history", needs_lock=False),
+    "manifest": Verb("survey", "manifest", needs_lock=False),
+    "verify": Verb("verify", "verify", needs_lock=False),
+}
+
+
+def find(name: str) -> Verb:
+    """The verb of that name; raises `usage` where there is none."""
+    try:
+        return VERBS[name]
+    except KeyError:
+        raise usage("there is no verb `{}`".format(name)) from None

@@ -1,0 +1,65 @@
+"""The verb `verify`: a release against everything that was ever recorded of it."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from tagship.host import contents, files, service, stored, survey
+from tagship.host.context import Args, Context
+from tagship.host.layout import Layout
+
+
+def verify(context: Context, args: Args) -> dict[str, Any]:
+    """Compare files, links, virtualenv, start script, `current` and the running process; answers every difference."""
+    release = args.release()
+    layout = context.layout
+    declared = stored.read(layout, release)
+    sealed = files.read_object(layout.release(release, stored.SEALED))
+    folder = layout.release(release)
+    drift = _tree(folder, [*declared.rows, *sealed.get("made", [])])
+    context.lifeline.check()
+    venv = contents.virtualenv(os.path.join(folder, "venv"), sealed.get("bytecode", {}))
+    drift += [["venv/" + path, what] for path, what in venv]
+    drift += _furniture(layout, declared, sealed)
+    drift += _public(layout, release)
+    return {"drift": drift}
+
+
+def _tree(folder: str, expected: list[Any]) -> list[list[str]]:
+    left = {row[0]: row for row in expected}
+    drift = []
+    for path, status in contents.tree(folder):
+        row = left.pop(path, None)
+        what = "not in the release" if row is None else contents.fault(folder, row, status)
+        if what:
+            drift.append([path, what])
+    return drift + [[path, "missing"] for path in sorted(left)]
+
+
+def _furniture(layout: Layout, declared: stored.Declared, sealed: dict[str, Any]) -> list[list[str]]:
+    release = declared.release
+    drift = []
+    if not sealed:
+        drift.append([stored.SEALED, "missing"])
+    elif contents.hash_file(layout.release(release, "start")) != sealed.get("start"):
+        drift.append(["start", "changed"])
+    if files.read_object(layout.release(release, stored.RECORD)) != declared.record:
+        drift.append([stored.RECORD, "changed"])
+    run = layout.release(release, "run")
+    if not os.path.islink(run) or os.readlink(run) != layout.run(release):
+        drift.append(["run", "doesn't point to {}".format(layout.run(release))])
+    for path in declared.settings["shared"]["links"]:
+        if not os.path.exists(os.path.join(layout.shared, path)):
+            drift.append(["shared/" + path, "missing"])
+    return drift
+
+
+def _public(layout: Layout, release: str) -> list[list[str]]:
+    kind, current = survey.read_current(layout)
+    if current != release:
+        return [["current", "names {}".format(current) if current else "is {}".format(kind)]]
+    serving = service.serving(layout, current)
+    if serving != release:
+        return [["run/web.sock", "answered by {}".format(serving or "nobody")]]
+    return []
