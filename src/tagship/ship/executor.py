@@ -38,7 +38,7 @@ def carry_out(
     if plan.empty:
         return _well(plan, fleet, "unchanged")
     tell = _one_at_a_time(listener)
-    claim = Claim(owner, plan.release or "", plan.verb)
+    claim = Claim(owner, plan.release or _previous(plan) or "nothing", plan.verb)
     with Interrupts() as interrupts:
         try:
             take_all(fleet, claim, tell)

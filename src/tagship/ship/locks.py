@@ -55,7 +55,7 @@ def take_again(fleet: Fleet, host: str, claim: Claim) -> None:
 
     Raises `Locked` at once if somebody else has it, and if our own old agent doesn't end in its time of silence.
     """
-    deadline = time.monotonic() + fleet.pulse.silence + 5
+    deadline = time.monotonic() + 1.5 * fleet.pulse.silence
     while True:
         try:
             fleet.link(host).call("lock", claim.args())

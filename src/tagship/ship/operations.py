@@ -98,7 +98,8 @@ def deploy(
 ) -> Outcome:
     """Make `shipment` live on every host, or put everything back; `dry` stops once the plan is told.
 
-    `grace` is seconds that steps under way may still take once the deploy has failed or was interrupted. Raises, with nothing changed, `HostRefused`, `Refused`, `Locked`, `StalePlan`, `Interrupted`.
+    `grace` is seconds that steps under way may still take once the deploy has failed or was interrupted. Raises,
+    with nothing changed, `HostRefused`, `Refused`, `Locked`, `StalePlan`, `Interrupted`.
     """
     facts = settings(fleet, stage)
     service = ProcessService(facts, shipment.app.probe)

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 from contract.fake import FakeTransport
-from unit.ship.fleets import APP, MADE, STAGE, Lab, lab, shipment
+from unit.ship.fleets import MADE, STAGE, Lab, lab, shipment
 
 from tagship.errors import (
     Degraded,
@@ -259,7 +259,7 @@ def test_a_second_ctrl_c_says_what_is_left() -> None:
 
 
 def test_a_step_that_takes_too_long_after_a_failure_is_cut_off() -> None:
-    """Once one host has failed, the others get `grace` seconds; then their agent is told to stop, and all is put back."""
+    """Once one host has failed, the others get `grace` seconds; then they are stopped, and all is put back."""
     made = two_hosts_at_v1()
     before = made.picture()
     made.hosts["web1"].fail("tree", nth=2)

@@ -1,0 +1,110 @@
+"""A real sshd on loopback: its own port, host key and authorized key, all below one folder."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from contract.projects import free_port
+
+NEEDED = ("sshd", "ssh-keygen", "ssh")
+PATHS = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
+
+
+@dataclass(frozen=True)
+class Sshd:
+    """Where it listens, and the files with which it lets us in."""
+
+    folder: Path
+    port: int
+    process: subprocess.Popen[bytes]
+    user: str
+
+    @property
+    def identity(self) -> Path:
+        return self.folder / "user_key"
+
+    @property
+    def known_hosts(self) -> Path:
+        return self.folder / "known_hosts"
+
+    def sessions(self) -> list[int]:
+        """The pids of the processes it has started and theirs, nearest first."""
+        found: list[int] = []
+        queue = [self.process.pid]
+        while queue:
+            children = Path(f"/proc/{queue[0]}/task/{queue.pop(0)}/children").read_text().split()
+            found += map(int, children)
+            queue += map(int, children)
+        return found
+
+
+def missing() -> str:
+    """Why no sshd can be started here; empty if one can."""
+    lacking = [name for name in NEEDED if shutil.which(name, path=PATHS) is None]
+    return f"needs {', '.join(lacking)} (apt install openssh-server; LAB=1 does it)" if lacking else ""
+
+
+def make_key(path: Path) -> str:
+    """A new key pair at `path`; returns the public half, without its comment."""
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(path)], check=True)
+    return path.with_suffix(".pub").read_text().strip()
+
+
+@contextmanager
+def run_sshd(folder: Path, *, authorized: str | None = None) -> Iterator[Sshd]:
+    """Start an sshd below `folder`, which must not be writable by others; `authorized` is a public key's line."""
+    folder.mkdir(mode=0o700, parents=True)
+    port = free_port()
+    host_key = make_key(folder / "host_key")
+    user_key = authorized or make_key(folder / "user_key")
+    (folder / "authorized_keys").write_text(f"{user_key}\n")
+    (folder / "known_hosts").write_text(f"[127.0.0.1]:{port} {host_key}\n")
+    config = folder / "sshd_config"
+    config.write_text(
+        f"Port {port}\nListenAddress 127.0.0.1\nHostKey {folder}/host_key\nPidFile none\n"
+        f"AuthorizedKeysFile {folder}/authorized_keys\nStrictModes no\nUsePAM no\n"
+        "PasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin prohibit-password\n"
+        "AllowTcpForwarding yes\nMaxStartups 100\n"
+    )
+    if os.geteuid() == 0:
+        Path("/run/sshd").mkdir(exist_ok=True)  # sshd's own place to give privileges up in
+    binary = shutil.which("sshd", path=PATHS)
+    assert binary is not None
+    log = (folder / "log").open("wb")
+    process = subprocess.Popen([binary, "-D", "-e", "-f", str(config)], stderr=log, start_new_session=True)
+    try:
+        wait_until_open(port, process)
+        yield Sshd(folder, port, process, getpass.getuser())
+    finally:
+        process.terminate()
+        process.wait()
+        log.close()
+
+
+def wait_until_open(port: int, process: subprocess.Popen[bytes]) -> None:
+    """Return once something listens at `port` of loopback; fails if the process ends first."""
+    while process.poll() is None:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            continue
+        return
+    raise AssertionError(f"sshd ended with {process.returncode}")
+
+
+@pytest.fixture(scope="session")
+def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
+    """One sshd for the whole run; skips, by the name of what is missing, where there can't be one."""
+    if missing():
+        pytest.skip(missing())
+    with run_sshd(tmp_path_factory.mktemp("sshd") / "server") as running:
+        yield running
