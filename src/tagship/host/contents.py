@@ -10,6 +10,8 @@ from typing import Iterator
 from tagship.host import files, objects, rows
 from tagship.host.tree import walk
 
+_NEVER = stat.S_ISUID | stat.S_ISGID | stat.S_ISVTX
+
 
 def tree(release: str) -> Iterator[tuple[str, os.stat_result]]:
     """Every entry of a release's app/ and public/ that isn't a folder."""
@@ -32,8 +34,20 @@ def fault(release: str, row: rows.Row, status: os.stat_result) -> str:
         return "not a regular file"
     if status.st_size != row[3] or hash_file(path) != row[2]:
         return "changed"
-    mode = stat.S_IMODE(status.st_mode)
-    return "" if mode == objects.mode(rows.key(row)) else "mode {:04o}".format(mode)
+    executable = bool(status.st_mode & 0o111)
+    return "" if executable == (row[1] == "x") and not status.st_mode & _NEVER else _mode(status)
+
+
+def fault_of_object(release: str, row: rows.Row, status: os.stat_result) -> str:
+    """`fault`, and for a file of the tag also a mode other than its object's."""
+    found = fault(release, row, status)
+    if not found and row[1] != "l" and stat.S_IMODE(status.st_mode) != objects.mode(rows.key(row)):
+        return _mode(status)
+    return found
+
+
+def _mode(status: os.stat_result) -> str:
+    return "mode {:04o}".format(stat.S_IMODE(status.st_mode))
 
 
 def hash_file(path: str) -> str:

@@ -58,7 +58,7 @@ def front(context: Context, args: Args) -> dict[str, Any]:
         process = _spawn(layout, listen, listener)
     finally:
         listener.close()
-    files.write_json(layout.front, {"listen": listen, "process": process.row()})
+    files.place_json(layout.front, {"listen": listen, "process": process.row()})
     if running is not None:
         _stop(context, running.process)
     return {"pid": process.pid, "started": True}

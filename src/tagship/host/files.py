@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
-from typing import Any, Optional
+from typing import Any, Callable, Optional
 
 NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -30,6 +30,16 @@ def sync_folder(path: str) -> None:
 
 def write(path: str, data: bytes, mode: int = 0o644) -> None:
     """Give `path` this content and mode at once: a reader sees the old file or the new one, also after a crash."""
+    _replace(path, data, mode, os.fsync)
+    sync_folder(os.path.dirname(path))
+
+
+def place(path: str, data: bytes, mode: int = 0o644) -> None:
+    """`write`, for what a later sync of the whole filesystem covers, or what a crash may take."""
+    _replace(path, data, mode, lambda _fd: None)
+
+
+def _replace(path: str, data: bytes, mode: int, settle: Callable[[int], None]) -> None:
     new = path + ".new"
     remove(new)
     fd = os.open(new, NEW, 0o600)
@@ -37,19 +47,27 @@ def write(path: str, data: bytes, mode: int = 0o644) -> None:
         try:
             write_all(fd, data)
             os.fchmod(fd, mode)
-            os.fsync(fd)
+            settle(fd)
         finally:
             os.close(fd)
         os.rename(new, path)
     except OSError:
         remove(new)
         raise
-    sync_folder(os.path.dirname(path))
 
 
 def write_json(path: str, value: Any, mode: int = 0o644) -> None:
     """`write` of compact JSON and a newline."""
-    write(path, (json.dumps(value, separators=(",", ":")) + "\n").encode(), mode)
+    write(path, _json(value), mode)
+
+
+def place_json(path: str, value: Any, mode: int = 0o644) -> None:
+    """`place` of compact JSON and a newline."""
+    place(path, _json(value), mode)
+
+
+def _json(value: Any) -> bytes:
+    return (json.dumps(value, separators=(",", ":")) + "\n").encode()
 
 
 def read(path: str) -> Optional[bytes]:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import datetime
 import os
 import resource
 import signal
 import socket
 import sys
+import time
 from typing import Optional
 
 from tagship.host import heads
@@ -212,7 +212,7 @@ async def _swallow(reader: asyncio.StreamReader) -> None:
 
 
 def _say(text: str) -> None:
-    stamp = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     sys.stderr.write("{} {}\n".format(stamp, text))
     sys.stderr.flush()
 

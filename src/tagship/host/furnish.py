@@ -25,8 +25,8 @@ def furnish(context: Context, args: Args) -> dict[str, Any]:
     files.remove(run)
     os.symlink(layout.run(release), run)
     _link_shared(layout, declared)
-    files.write(layout.release(release, "start"), environment.start_script(layout, declared).encode(), 0o555)
-    files.write_json(layout.release(release, stored.RECORD), declared.record, 0o444)
+    files.place(layout.release(release, "start"), environment.start_script(layout, declared).encode(), 0o555)
+    files.place_json(layout.release(release, stored.RECORD), declared.record, 0o444)
     assets.add(layout, declared, open_objects(context))
     return {}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import sys
@@ -30,14 +31,14 @@ def ask(name: str) -> Optional[dict[str, Any]]:
     path = find(name)
     if path is None:
         return None
-    if sys.executable and os.path.realpath(path) == os.path.realpath(sys.executable):
-        found = facts.facts()
-        found["executable"] = path
-        return found
-    return _ask_other(path)
+    own = bool(sys.executable) and os.path.realpath(path) == os.path.realpath(sys.executable)
+    found = facts.facts() if own else _ask_other(path)
+    return {**found, "executable": path} if found else None
 
 
+@functools.lru_cache(maxsize=8)
 def _ask_other(path: str) -> Optional[dict[str, Any]]:
+    """Once a session: a session surveys twice, and an interpreter behind a wrapper may take a while to start."""
     import subprocess  # only where the agent runs on another interpreter
 
     source = facts.__loader__.get_source("tagship.host.facts")  # type: ignore[union-attr]
@@ -54,7 +55,4 @@ def _ask_other(path: str) -> Optional[dict[str, Any]]:
         found = json.loads(done.stdout)
     except (OSError, subprocess.TimeoutExpired, ValueError):
         return None
-    if not isinstance(found, dict):
-        return None
-    found["executable"] = path
-    return found
+    return found if isinstance(found, dict) else None

@@ -6,9 +6,9 @@ release is (good, left, unfinished; staged or not) follows from the order of its
 
 from __future__ import annotations
 
-import datetime
 import json
 import os
+import time
 from typing import Any, Iterable, Optional
 
 from tagship.host import files
@@ -19,7 +19,7 @@ _TELLS = ("staging", "staged", "removed", "abandoned", "good", "left")
 
 def now() -> str:
     """The host's clock, UTC, ISO 8601, whole seconds. For people: nothing is decided by it."""
-    return datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
 class Standing:

@@ -22,7 +22,7 @@ def seal(context: Context, args: Args) -> dict[str, Any]:
         "bytecode": contents.bytecode(layout.release(release, "venv")),
         "start": contents.hash_file(layout.release(release, "start")),
     }
-    files.write_json(layout.release(release, stored.SEALED), record, 0o444)
+    files.place_json(layout.release(release, stored.SEALED), record, 0o444)
     _sync(context, layout.release(release))
     context.journal.append("staged", release)
     return {}
@@ -34,7 +34,7 @@ def _made(release: str, declared: stored.Declared) -> list[rows.Row]:
     made = []
     for path, status in contents.tree(release):
         row = expected.pop(path, None)
-        fault = contents.fault(release, row, status) if row is not None else ""
+        fault = contents.fault_of_object(release, row, status) if row is not None else ""
         if fault:
             raise Problem(
                 "tampered",

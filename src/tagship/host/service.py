@@ -178,7 +178,7 @@ def _spawn(context: Context, declared: stored.Declared) -> procs.Process:
     child.returncode = 0  # it outlives us; `Process.alive` reaps it if it doesn't
     if process is None:
         process = procs.Process(child.pid, 0, procs.boot())
-    files.write_json(os.path.join(layout.run(release), _NOTE), {"release": release, "process": process.row()})
+    files.place_json(os.path.join(layout.run(release), _NOTE), {"release": release, "process": process.row()})
     return process
 
 

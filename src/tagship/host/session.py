@@ -9,7 +9,6 @@ import signal
 import sys
 import threading
 import time
-import traceback
 from typing import Any, BinaryIO, Iterator, Optional
 
 from tagship.host import frames
@@ -67,7 +66,7 @@ class Session:
             try:
                 removal.abandon(context)
             except (Problem, OSError):
-                traceback.print_exc()
+                _print_traceback()
 
     def _answer(self, message: dict[str, Any]) -> None:
         self._question = message.get("id", 0)
@@ -78,7 +77,7 @@ class Session:
         except OSError as error:
             answer = {"id": self._question, "error": from_os_error(error).row()}
         except Exception as error:  # a bug must reach the client as an answer, or it would wait for one
-            traceback.print_exc()
+            _print_traceback()
             what = "{}: {}".format(type(error).__name__, error)
             answer = {"id": self._question, "error": usage(what).row()}
         self._send(answer)
@@ -168,6 +167,12 @@ class Session:
             self._inbox.put_nowait(None)
         except queue.Full:
             pass  # then there is something to wake up by already
+
+
+def _print_traceback() -> None:
+    import traceback  # only for a bug of ours
+
+    traceback.print_exc()
 
 
 def main(source: BinaryIO, words: list[str]) -> None:

@@ -49,7 +49,7 @@ class Declared(NamedTuple):
 
 def write(layout: Layout, declared: Declared) -> None:
     """Keep it in its release's folder, which must be there."""
-    files.write_json(layout.release(declared.release, DECLARED), declared._asdict(), 0o444)
+    files.place_json(layout.release(declared.release, DECLARED), declared._asdict(), 0o444)
 
 
 def find(layout: Layout, release: str) -> Optional[Declared]:

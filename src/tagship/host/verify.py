@@ -17,7 +17,7 @@ def verify(context: Context, args: Args) -> dict[str, Any]:
     declared = stored.read(layout, release)
     sealed = files.read_object(layout.release(release, stored.SEALED))
     folder = layout.release(release)
-    drift = _tree(folder, [*declared.rows, *sealed.get("made", [])])
+    drift = _tree(folder, declared.rows, sealed.get("made", []))
     context.lifeline.check()
     venv = contents.virtualenv(os.path.join(folder, "venv"), sealed.get("bytecode", {}))
     drift += [["venv/" + path, what] for path, what in venv]
@@ -26,15 +26,19 @@ def verify(context: Context, args: Args) -> dict[str, Any]:
     return {"drift": drift}
 
 
-def _tree(folder: str, expected: list[Any]) -> list[list[str]]:
-    left = {row[0]: row for row in expected}
+def _tree(folder: str, tagged: list[Any], made: list[Any]) -> list[list[str]]:
+    of_tag, of_host = {row[0]: row for row in tagged}, {row[0]: row for row in made}
     drift = []
     for path, status in contents.tree(folder):
-        row = left.pop(path, None)
-        what = "not in the release" if row is None else contents.fault(folder, row, status)
+        if path in of_tag:
+            what = contents.fault_of_object(folder, of_tag.pop(path), status)
+        elif path in of_host:
+            what = contents.fault(folder, of_host.pop(path), status)
+        else:
+            what = "not in the release"
         if what:
             drift.append([path, what])
-    return drift + [[path, "missing"] for path in sorted(left)]
+    return drift + [[path, "missing"] for path in sorted({**of_tag, **of_host})]
 
 
 def _furniture(layout: Layout, declared: stored.Declared, sealed: dict[str, Any]) -> list[list[str]]:

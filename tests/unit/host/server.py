@@ -16,7 +16,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         return "front"
 
     def log_message(self, *args):
-        sys.stderr.write("served {}\n".format(self.path))
+        sys.stderr.write(f"served {self.path}\n")
 
     def answer(self, body, status=200, **headers):
         self.send_response(status)
@@ -57,7 +57,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         elif path == "/cut":
             self.close_connection = True
         elif path == "/text":
-            with open("text.txt", "rb") as file:
+            with open("text.txt", "rb") as file:  # noqa: PTH123
                 self.answer(file.read())
         elif path.startswith("/status/"):
             self.answer(b"as asked", int(path.rpartition("/")[2]))

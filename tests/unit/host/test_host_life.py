@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import os
-import stat
 import urllib.request
-from pathlib import Path
 
-import pytest
-from unit.host.client import PROBE, Host, blog, go_live, stage_until, tree
+from unit.host.client import PROBE, Host, blog, go_live
 
 
 def get(listen: str, path: str = "/") -> tuple[str, str | None]:
