@@ -11,12 +11,12 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 
 import pytest
-from press_project import HELLO, SITE, snapshot, write
+from press_project import HELLO, SITE, site, snapshot, write
 
 from tagship.errors import UsageError
 from tagship.press import serve
@@ -33,9 +33,10 @@ class Server:
         self.told: queue.Queue[serve.Event] = queue.Queue()
         self.stop = threading.Event()
         self.thread = threading.Thread(target=self.run)
+        self.loader: serve.SiteLoader = lambda: SITE
 
     def run(self) -> None:
-        serve.serve(self.project, lambda: SITE, port=0, on_event=self.told.put, drafts=True, stop=self.stop)
+        serve.serve(self.project, self.loader, port=0, on_event=self.told.put, drafts=True, stop=self.stop)
 
     def next(self) -> serve.Event:
         return self.told.get(timeout=LONG)
@@ -50,8 +51,7 @@ class Server:
 
 
 @contextmanager
-def serving(project: Path) -> Iterator[Server]:
-    server = Server(project)
+def serving_by(server: Server) -> Iterator[Server]:
     server.thread.start()
     try:
         first = server.next()
@@ -62,6 +62,10 @@ def serving(project: Path) -> Iterator[Server]:
         server.stop.set()
         server.thread.join(LONG)
     assert not server.thread.is_alive()
+
+
+def serving(project: Path) -> AbstractContextManager[Server]:
+    return serving_by(Server(project))
 
 
 def test_pages_are_served_with_the_script_and_files_without(tmp_path: Path) -> None:
@@ -153,13 +157,35 @@ def test_a_first_build_that_fails_is_a_readable_page(tmp_path: Path) -> None:
         assert serve.EVENTS_PATH in body
 
 
-def test_what_is_built_does_not_start_the_next_build(tmp_path: Path) -> None:
-    """`inv build` beside `inv serve`, and git's own files, are no change of the site."""
-    relevant = serve._relevant(tmp_path)
-    assert relevant(None, str(tmp_path / "posts/a.md"))
-    assert relevant(None, str(tmp_path / "tagship.yml"))
-    for name in ("build/site/index.html", ".git/index", ".venv/x", "posts/a.md~", "posts/.a.md.swp"):
-        assert not relevant(None, str(tmp_path / name))
+def test_other_files_start_no_build(tmp_path: Path) -> None:
+    """`inv build` beside `inv serve`, a virtualenv and an editor's swap files are no change of the site."""
+    with serving(write(tmp_path, {**HELLO, "tagship.yml": ""})) as server:
+        server.next()
+        write(tmp_path, {"build/x": "", ".venv/x": "", "README.md": "", "posts/.a.md.swp": "", "posts/a.md~": ""})
+        write(tmp_path, {"posts/2026-11-02-b.md": "---\ntitle: B\n---\n"})
+        built = server.next()
+        assert isinstance(built, serve.Built)
+        assert built.changed == ("posts/2026-11-02-b.md",)
+
+
+def test_a_change_of_tagship_yml_counts_also_when_it_is_replaced(tmp_path: Path) -> None:
+    """Editors write a new file and rename it; the second time must be seen too, and the folders that it names."""
+    write(tmp_path, {**HELLO, "tagship.yml": "1", "texts/2026-11-05-t.md": "---\ntitle: T\n---\n"})
+    server = Server(tmp_path)
+    folders = {"1": "posts", "2": "texts", "3": "posts"}
+    server.loader = lambda: site(posts=folders[(tmp_path / "tagship.yml").read_text()])
+    with serving_by(server):
+        server.next()
+        for number, url in (("2", "/2026/11/t/"), ("3", "/2026/11/hello/")):
+            write(tmp_path, {"new.yml": number})
+            (tmp_path / "new.yml").rename(tmp_path / "tagship.yml")
+            built = server.next()
+            assert isinstance(built, serve.Built)
+            assert url in built.report.urls
+        write(tmp_path, {"posts/2026-11-06-n.md": "---\ntitle: N\n---\n"})
+        built = server.next()
+        assert isinstance(built, serve.Built)
+        assert "/2026/11/n/" in built.report.urls
 
 
 def test_a_taken_port_is_one_clear_message(tmp_path: Path) -> None:

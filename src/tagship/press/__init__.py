@@ -5,6 +5,8 @@
     frontmatter   the lines between `---` to checked fields
     content       files to frozen posts and pages
     blocks        what Python-Markdown reads differently from what people write: lists and fences
+    highlight     code to HTML
+    inline        Markdown's inline pass, without the tries that can't match
     markup        Markdown to HTML, one engine a process
     pool          many texts through many processes, in order
     assets        names to fingerprinted names
@@ -12,5 +14,5 @@
     feed          the Atom feed, the sitemap, robots.txt
     pages         which page shows what
     tree          one owner a URL, one writer of files
-    build         all of it, once; `output` puts it in place, `serve` does it again and again
+    build         all of it, once; `output` puts it in place, `serve` does it again whenever `watching` tells
 """

@@ -14,18 +14,16 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote
 
-from watchfiles import watch
-
-from tagship import config
 from tagship.errors import TagshipError, UsageError
 from tagship.press.build import BuildReport, build
 from tagship.press.clock import clock_of
+from tagship.press.watching import SiteLoader, changes
 
 EVENTS_PATH = "/.tagship/events"
 _PING_SECONDS = 15.0
@@ -79,7 +77,6 @@ class Failed:
 
 
 Event = Serving | Built | Failed
-SiteLoader = Callable[[], config.Site]
 
 
 def serve(
@@ -106,7 +103,7 @@ def serve(
         thread.start()
         try:
             on_event(Serving(f"http://{host}:{server.server_port}/"))
-            for changed in _changes(project, ended):
+            for changed in changes(project.resolve(), site_loader, ended):
                 stand.build(changed)
         except KeyboardInterrupt:
             pass  # this is how it is meant to end
@@ -115,26 +112,6 @@ def serve(
             server.shutdown()
             server.server_close()
             thread.join()
-
-
-def _changes(project: Path, ended: threading.Event) -> Iterator[tuple[str, ...]]:
-    """Nothing at first, then the paths of each change, as soon as it has settled.
-
-    The watch is on before the first build, so that a change during it is not missed; hence the time-outs.
-    """
-    first = True
-    every = watch(
-        project,
-        watch_filter=_relevant(project),
-        stop_event=ended,
-        raise_interrupt=True,
-        rust_timeout=200,
-        yield_on_timeout=True,
-    )
-    for changes in every:
-        if first or changes:
-            yield tuple(sorted({Path(path).relative_to(project).as_posix() for _, path in changes}))
-        first = False
 
 
 class _Stand:
@@ -307,14 +284,3 @@ def _error_page(error: str) -> bytes:
         '<meta name="viewport" content="width=device-width"><title>Not built yet</title>'
         f'<body><pre style="{style}">{said}</pre>{_SCRIPT}</body></html>'
     ).encode()
-
-
-def _relevant(project: Path) -> Callable[[object, str], bool]:
-    """Leaves out what builds and tools write: without this every build would be the reason for the next."""
-    ignored = {"build", ".git", ".venv", ".tagship", "__pycache__", "node_modules"}
-
-    def relevant(_change: object, path: str) -> bool:
-        parts = Path(path).relative_to(project).parts
-        return bool(parts) and not ignored & set(parts) and not parts[-1].endswith(("~", ".swp", ".swx"))
-
-    return relevant
