@@ -18,7 +18,7 @@ from tagship.host.faults import failed, refused
 from tagship.host.layout import Layout
 from tagship.host.objects import Objects
 
-_COMPILE = ("-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash")
+_COMPILE = ("-m", "compileall", "-q", "--invalidation-mode", "UNCHECKED_HASH")
 
 
 def venv(context: Context, args: Args) -> dict[str, Any]:
@@ -98,7 +98,7 @@ class Builder:
             "PATH": interpreter.PATH,
             "HOME": os.path.expanduser("~"),
             "LANG": "C.UTF-8",
-            "PYC_INVALIDATION_MODE": "unchecked-hash",
+            "PYC_INVALIDATION_MODE": "UNCHECKED_HASH",
             "UV_CACHE_DIR": self._layout.cache,
             "UV_LINK_MODE": "hardlink",
             "UV_PYTHON_DOWNLOADS": "never",
