@@ -18,7 +18,7 @@ from tagship.host.faults import failed, refused
 from tagship.host.layout import Layout
 from tagship.host.objects import Objects
 
-_COMPILE = ("-m", "compileall", "-q", "--invalidation-mode", "UNCHECKED_HASH")
+_COMPILE = ("-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash")
 
 
 def venv(context: Context, args: Args) -> dict[str, Any]:
