@@ -105,8 +105,13 @@ def test_urls_that_differ_only_in_case_are_refused(tmp_path: Path) -> None:
 def test_a_page_in_the_place_of_the_archive_is_refused(tmp_path: Path) -> None:
     """Pages that the press makes itself have addresses too."""
     message = refused(tmp_path, {"site/pages/archive.md": "---\ntitle: Mine\n---\n"})
-    assert "/archive/" in message
-    assert "site/pages/archive.md" in message
+    assert message.startswith("site/pages/archive.md: publishes /archive/index.html, and so does the page /archive/")
+
+
+def test_a_post_in_the_place_of_the_feed_is_refused(tmp_path: Path) -> None:
+    """The same for files that are no pages; the message begins with the file that somebody wrote."""
+    message = refused(tmp_path, {POST: "---\ntitle: A\npermalink: /feed.xml\n---\n"})
+    assert message.startswith(f"{POST}: publishes /feed.xml, and so does the feed")
 
 
 def test_a_static_file_in_the_place_of_a_page_is_refused(tmp_path: Path) -> None:
@@ -164,6 +169,12 @@ def test_an_error_in_an_included_template_names_that_one(tmp_path: Path) -> None
     """The innermost template is the one to mend."""
     files = {"site/templates/post.html": "{% include '_part.html' %}", "site/templates/_part.html": "\n\n{{ nope }}"}
     assert refused(tmp_path, {**HELLO, **files}).startswith("site/templates/_part.html:3: 'nope' is undefined")
+
+
+def test_a_template_that_is_not_utf_8_is_named(tmp_path: Path) -> None:
+    """With the line of the byte."""
+    message = refused(tmp_path, {**HELLO, "site/templates/_part.html": b"\n\xff"})
+    assert message.startswith("site/templates/_part.html:2: not UTF-8")
 
 
 def test_an_error_in_an_html_page_has_the_line_of_its_file(tmp_path: Path) -> None:

@@ -285,6 +285,13 @@ def test_templates_of_ones_own_replace_and_extend_the_themes(tmp_path: Path) -> 
     assert read(tmp_path, style[1]) == "body { color: red }"
 
 
+def test_a_post_may_use_the_layout_of_pages(tmp_path: Path) -> None:
+    """`layout: page` shows it without date and tags; the end of a file's name may be in capitals."""
+    made(tmp_path, {"posts/2026-11-01-a.MD": "---\ntitle: A\nlayout: page\n---\nText\n"})
+    assert "<p>Text</p>" in read(tmp_path, "/2026/11/a/")
+    assert "1 November" not in read(tmp_path, "/2026/11/a/")
+
+
 def test_what_is_no_post_is_not_published_and_told(tmp_path: Path) -> None:
     """An image beside the posts would be missing on the site; hidden files are nobody's business."""
     report = made(tmp_path, {**HELLO, "posts/a.png": b"x", "posts/.DS_Store": b"x", "posts/a.md~": b"x"})

@@ -86,6 +86,8 @@ class _Build:
         self.with_drafts = drafts
         self.with_future = future
         self.claims = Claims()
+        self.claims.claim("feed.xml", "the feed")
+        self.claims.claim("sitemap.xml", "the sitemap")
 
     def into(self, tree: Tree, workers: int | None) -> BuildReport:
         self.check_source()
@@ -176,7 +178,9 @@ class _Build:
                 body, lead = Markup(done.html), done.lead  # noqa: S704 - rendered by us from the project's text
             made.append(pages.page_output(page, body, lead))
         made += pages.outputs(self.site, articles, every)
-        for output in made:
+        # What the press makes itself comes first, so that a clash is reported at the file that somebody wrote.
+        names = {page.source.name for page in written} | {article.source for article in articles}
+        for output in sorted(made, key=lambda output: output.owner in names):
             self.claims.claim(urls.file_of(output.url), output.owner)
         return made
 
@@ -209,15 +213,10 @@ class _Build:
             for a in articles[: self.site.feed_posts]
         ]
         listed = sorted((output.url, output.date) for output in made if output.in_sitemap)
-        files = {
-            "feed.xml": feed.atom(self.site, entries, self.clock),
-            "sitemap.xml": feed.sitemap(self.site, listed),
-        }
+        tree.write("feed.xml", feed.atom(self.site, entries, self.clock))
+        tree.write("sitemap.xml", feed.sitemap(self.site, listed))
         if not self.claims.has("robots.txt"):
-            files["robots.txt"] = feed.robots(self.site)
-        for path, data in files.items():
-            self.claims.claim(path, f"the file {path}")
-            tree.write(path, data)
+            tree.write("robots.txt", feed.robots(self.site))
 
 
 def _static_problem(part: str) -> str | None:

@@ -62,7 +62,7 @@ def find(project: Path, folder: str, suffixes: frozenset[str]) -> Found:
     for name in walk(project, folder):
         if any(part.startswith(".") for part in PurePosixPath(name).relative_to(folder).parts) or name.endswith("~"):
             continue
-        (texts if PurePosixPath(name).suffix in suffixes else others).append(name)
+        (texts if PurePosixPath(name).suffix.lower() in suffixes else others).append(name)
     return Found(tuple(texts), tuple(others))
 
 
@@ -132,7 +132,7 @@ def read_page(project: Path, name: str, folder: str) -> Page:
         title=_title(source),
         layout=frontmatter.text_of(source, "layout") or "page",
         url=url,
-        is_template=name.endswith(".html"),
+        is_template=name.lower().endswith(".html"),
         draft=frontmatter.flag_of(source, "draft"),
         summary=frontmatter.text_of(source, "summary"),
     )

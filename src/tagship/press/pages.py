@@ -84,7 +84,14 @@ def outputs(site: config.Site, articles: Sequence[Article], tags: Sequence[Tag])
             article.layout,
             article.url,
             article.source,
-            {"title": article.title, "summary": article.summary, "post": article, "newer": newer, "older": older},
+            {
+                "title": article.title,
+                "summary": article.summary,
+                "content": article.content,
+                "post": article,
+                "newer": newer,
+                "older": older,
+            },
             date=article.date,
         )
     yield from _index(site, articles)

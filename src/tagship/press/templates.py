@@ -15,6 +15,7 @@ from markupsafe import Markup
 from tagship.errors import ContentError
 from tagship.press import urls
 from tagship.press.assets import Asset
+from tagship.press.content import walk
 from tagship.press.frontmatter import Source
 
 _THEME = Path(__file__).parent / "theme"
@@ -44,6 +45,7 @@ class Templates:
     ) -> None:
         self.project = project
         self.folder = folder
+        _check_encoding(project, folder)
         theme = jinja2.FileSystemLoader(_THEME / "templates")
         own = jinja2.FileSystemLoader(project / folder)
         self.environment = jinja2.Environment(
@@ -127,6 +129,17 @@ def day(date: datetime, language: str) -> str:
     if language.partition("-")[0] == "en":
         return f"{date.day} {_MONTHS[date.month - 1]} {date.year}"
     return date.date().isoformat()
+
+
+def _check_encoding(project: Path, folder: str) -> None:
+    """Raise `ContentError` for a template that isn't UTF-8: Jinja2 would not say which one it was reading."""
+    for name in walk(project, folder):
+        data = (project / name).read_bytes()
+        try:
+            data.decode()
+        except UnicodeDecodeError as error:
+            line = data.count(b"\n", 0, error.start) + 1
+            raise ContentError("not UTF-8", path=name, line=line, cure="save it as UTF-8") from None
 
 
 def _asset_finder(assets: Mapping[str, Asset]) -> Callable[[str], str]:
