@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import re
 import zlib
 
 PACKAGE = "tagship.host"
@@ -18,6 +19,8 @@ BOOT = (
     "m=json.loads(zlib.decompress(a));exec(m['tagship.host.loader']);run(a,m,f)"
 )
 """Reads a length (four bytes, big-endian) and the archive, then hands over to `loader.run`."""
+
+_WORDS = re.compile(r'^([ \t]*)(?:"""(?=\S)(?:.|\n)*?"""|#.*)[ \t]*$', re.M)
 
 
 def argv(python: str = "python3") -> list[str]:
@@ -40,8 +43,22 @@ def archive() -> bytes:
         stem, extension = os.path.splitext(name)
         if extension == ".py":
             with open(os.path.join(folder, name), encoding="utf-8") as file:
-                sources[PACKAGE if stem == "__init__" else PACKAGE + "." + stem] = file.read()
+                sources[PACKAGE if stem == "__init__" else PACKAGE + "." + stem] = without_words(file.read())
     return zlib.compress(json.dumps(sources).encode(), 9)
+
+
+def without_words(source: str) -> str:
+    """`source` without docstrings and comment lines, every statement on its old line: half as much to send.
+
+    It knows only how this package is written (a docstring has its own lines, and text right behind its three double quotes); a test holds
+    it to the syntax tree of every module.
+    """
+
+    def blank(match: re.Match[str]) -> str:
+        words = match.group(0).lstrip()
+        return (match.group(1) + '""' if words.startswith('"') else "") + "\n" * words.count("\n")
+
+    return _WORDS.sub(blank, source)
 
 
 def greeting() -> bytes:
