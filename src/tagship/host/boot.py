@@ -50,8 +50,8 @@ def archive() -> bytes:
 def without_words(source: str) -> str:
     """`source` without docstrings and comment lines, every statement on its old line: half as much to send.
 
-    It knows only how this package is written (a docstring has its own lines, and text right behind its three double quotes); a test holds
-    it to the syntax tree of every module.
+    It knows only how this package is written (a docstring has lines of its own, and text right behind its three
+    double quotes); a test holds it to the syntax tree of every module.
     """
 
     def blank(match: re.Match[str]) -> str:
