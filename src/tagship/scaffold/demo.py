@@ -20,7 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
-from tagship.errors import Interrupted, TagshipError
+from tagship.errors import Interrupted, TagshipError, UsageError
 from tagship.report import Report
 from tagship.scaffold.reader import Reader, get
 
@@ -152,7 +152,7 @@ class Demo:
         """`argv` with the program's full path, because our own PATH may be another one than the command's."""
         program = shutil.which(argv[0], path=self.env["PATH"])
         if program is None:
-            raise TagshipError("there is no such program", where=argv[0], cure="install it")
+            raise UsageError("there is no such program", where=argv[0], cure="install it")
         return [program, *argv[1:]]
 
     def attempt(self, act: Callable[[], None]) -> int:
@@ -190,6 +190,9 @@ class Demo:
             self.command("fab", "stop")
         if _is_taken(self.front):
             raise TagshipError("something still answers", where=self.front, cure=f"its files are in {self.folder}")
+        # A socket's path must be short, so the folders of the sockets lie elsewhere; each release links to its own.
+        for run in {link.resolve().parent for link in self.folder.glob(".tagship/local/releases/*/run")}:
+            shutil.rmtree(run, ignore_errors=True)
         shutil.rmtree(self.folder.parent)
         self.report.lines(f"removed {self.folder.parent}")
 
