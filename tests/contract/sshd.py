@@ -36,15 +36,13 @@ class Sshd:
     def known_hosts(self) -> Path:
         return self.folder / "known_hosts"
 
-    def sessions(self) -> list[int]:
-        """The pids of the processes it has started and theirs, nearest first."""
-        found: list[int] = []
-        queue = [self.process.pid]
-        while queue:
-            children = Path(f"/proc/{queue[0]}/task/{queue.pop(0)}/children").read_text().split()
-            found += map(int, children)
-            queue += map(int, children)
-        return found
+    @property
+    def name(self) -> str:
+        """How known_hosts calls it."""
+        return f"[127.0.0.1]:{self.port}"
+
+    def log(self) -> str:
+        return (self.folder / "log").read_text()
 
 
 def missing() -> str:
@@ -53,9 +51,9 @@ def missing() -> str:
     return f"needs {', '.join(lacking)} (apt install openssh-server; LAB=1 does it)" if lacking else ""
 
 
-def make_key(path: Path) -> str:
+def make_key(path: Path, kind: str = "ed25519") -> str:
     """A new key pair at `path`; returns the public half, without its comment."""
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(path)], check=True)
+    subprocess.run(["ssh-keygen", "-q", "-t", kind, "-N", "", "-C", "", "-f", str(path)], check=True)
     return path.with_suffix(".pub").read_text().strip()
 
 
@@ -65,12 +63,14 @@ def run_sshd(folder: Path, *, authorized: str | None = None) -> Iterator[Sshd]:
     folder.mkdir(mode=0o700, parents=True)
     port = free_port()
     host_key = make_key(folder / "host_key")
+    make_key(folder / "other_host_key", "ecdsa")
     user_key = authorized or make_key(folder / "user_key")
     (folder / "authorized_keys").write_text(f"{user_key}\n")
     (folder / "known_hosts").write_text(f"[127.0.0.1]:{port} {host_key}\n")
     config = folder / "sshd_config"
     config.write_text(
-        f"Port {port}\nListenAddress 127.0.0.1\nHostKey {folder}/host_key\nPidFile none\n"
+        f"Port {port}\nListenAddress 127.0.0.1\nPidFile none\n"
+        f"HostKey {folder}/host_key\nHostKey {folder}/other_host_key\n"
         f"AuthorizedKeysFile {folder}/authorized_keys\nStrictModes no\nUsePAM no\n"
         "PasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin prohibit-password\n"
         "AllowTcpForwarding yes\nMaxStartups 100\n"

@@ -55,6 +55,8 @@ class AgentLink:
     def __init__(self, host: str, channel: Channel, *, beat: float = BEAT, silence: float = SILENCE) -> None:
         self.host = host
         self.bytes_sent = 0
+        self.agent_pid: int | None = None
+        """The agent's process id on its host, once it has said hello."""
         self._channel = channel
         self._beat = beat
         self._silence = silence
@@ -82,6 +84,7 @@ class AgentLink:
         if not isinstance(hello, dict) or hello.get("protocol") != 1:
             self.cut()
             raise HostRefused(f"the agent says {message!r} instead of hello", host=self.host)
+        self.agent_pid = int(hello["pid"])
         return hello
 
     def call(
