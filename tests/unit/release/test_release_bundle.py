@@ -263,7 +263,8 @@ print(made.digest, made.manifest.digest, made.lock_digest, len(made.manifest.ent
 def test_digest_is_the_same_on_any_machine(repo: Repo, tmp_path: Path) -> None:
     """Path, umask, time zone, hash seed, line-end settings and attributes of a clone change nothing."""
     values = "time.tzname, sorted({'a', 'b', 'c'}), hash('x')"
-    script = f"import time, pathlib\npathlib.Path('made').write_text(repr(({values})))"
+    script = "import time, pathlib\nmade = pathlib.Path('made')\nmade.touch()\n"
+    script += f"made.write_text(repr(({values}, made.stat().st_mode)))"
     repo.git("config", "core.autocrlf", "false")
     repo.write(
         {"make.py": f"#!/usr/bin/env python\n{script}\n", "posts/a.md": "a\nb\n", "posts/crlf.md": "a\r\nb\r\n"}
@@ -333,6 +334,15 @@ def test_damaged_record_of_a_bundle_is_packed_again(project: Repo, text: str) ->
     first = pack(project)
     (saved,) = (project.path / ".tagship" / "bundles").iterdir()
     saved.write_text(text)
+    assert pack(project) == first
+
+
+def test_record_that_names_other_files_is_not_believed(project: Repo) -> None:
+    """Every row may be well-formed; the digest is over all of them."""
+    first = pack(project)
+    (saved,) = (project.path / ".tagship" / "bundles").iterdir()
+    value = json.loads(saved.read_text())
+    saved.write_text(json.dumps({**value, "rows": value["rows"][1:]}))
     assert pack(project) == first
 
 

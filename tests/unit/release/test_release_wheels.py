@@ -214,7 +214,9 @@ def test_damaged_record_is_not_believed(host: HostPython, index: Path, cache: Pa
     lock = lock_of(pinned("one", digest))
     (wheel,) = wheels.select_and_fetch(lock, host, cache)
     (record,) = (cache / "wheels" / "picks").iterdir()
-    for text in ("{", '{"sha256": "' + "0" * 64 + '", "filename": "x.whl"}',
+    other = WheelCache(cache).take(*make_wheel("other"))
+    exchanged = json.dumps({"sha256": other.sha256, "filename": other.filename})
+    for text in (exchanged, "{", '{"sha256": "' + "0" * 64 + '", "filename": "x.whl"}',
                  f'{{"sha256": "{digest}", "filename": "../x"}}'):  # fmt: skip
         record.write_text(text)
         assert wheels.select_and_fetch(lock, host, cache) == (wheel,)
