@@ -1,4 +1,4 @@
-"""A project of the size that PEERS compared: 300 modules, 30 images, nine wheels; its tags differ by one file."""
+"""A project of the size that peers are compared on: 300 modules, 30 images, nine wheels."""
 
 from __future__ import annotations
 
@@ -9,9 +9,6 @@ from pathlib import Path
 MODULES = 300
 IMAGES = 30
 IMAGE_BYTES = 20_000
-REQUIREMENTS = ("flask", "gunicorn")
-"""Nine wheels with what they need."""
-
 _CONFIG = """\
 app:
   name: bench
