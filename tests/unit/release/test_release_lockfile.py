@@ -59,7 +59,7 @@ def test_empty_lock_is_a_lock() -> None:
         (f"django>=5 --hash=sha256:{A}", "not pinned"),
         (f"django==5.* --hash=sha256:{A}", "not pinned"),
         (f"django==5,==5.0 --hash=sha256:{A}", "not pinned"),
-        (f"django @ file:///tmp/x.whl --hash=sha256:{A}", "comes from an address"),
+        (f"django @ file:///srv/x.whl --hash=sha256:{A}", "comes from an address"),
         (f"./wheels/x.whl --hash=sha256:{A}", "not a pinned requirement"),
         ("-e .", "`-e` has no place"),
         ("--editable=.", "`--editable` has no place"),
