@@ -25,7 +25,7 @@ class Timed:
 
 
 def run(argv: Sequence[str], folder: Path, *, env: Mapping[str, str] | None = None) -> tuple[float, str]:
-    """Run a command to its end in `folder`; its wall time in seconds, and stdout. Ends with its output if it fails."""
+    """Run a command to its end in `folder`; its wall seconds and stdout. Ends with its output if it fails."""
     began = time.perf_counter()
     done = subprocess.run(
         argv, cwd=folder, env={**os.environ, **(env or {})}, capture_output=True, text=True, check=False
