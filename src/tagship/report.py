@@ -282,14 +282,18 @@ class _Live(_Plain):
 
     def update(self, host: str, step: str, *, long: bool, done: int, total: int, unit: str) -> None:
         progress = self.progress = self.progress or self.start()
-        if host not in self.rows:
-            self.rows[host] = progress.add_task("", host=clean(host) or HERE, long=False, unit="")
-        progress.update(
-            self.rows[host], description=clean(step), completed=done, total=total or 1, long=long, unit=unit
-        )
+        shown: dict[str, Any] = {"description": clean(step), "completed": done, "long": long, "unit": unit}
+        if not host and done >= total:  # what this machine had to do is done; the table is the hosts'
+            if host in self.rows:
+                progress.remove_task(self.rows.pop(host))
+        elif host in self.rows:
+            progress.update(self.rows[host], total=total or 1, **shown)
+        else:
+            self.rows[host] = progress.add_task(total=total or 1, host=clean(host) or HERE, **shown)
 
     def start(self) -> Progress:
         from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn
+        from rich.table import Column
         from rich.text import Text
 
         class LongBar(BarColumn):
@@ -304,9 +308,21 @@ class _Live(_Plain):
             def render(self, task: Task) -> Text:
                 return Text(f"{task.elapsed or 0:.1f} s", style="dim")
 
-        host = TextColumn("{task.fields[host]}", style="bold", markup=False)
-        step = TextColumn("{task.description}", markup=False)
-        progress = Progress(host, step, LongBar(bar_width=24), Amount(), Elapsed(), console=self.console)
+        class Step(ProgressColumn):
+            def render(self, task: Task) -> Text:
+                return Text(task.description, no_wrap=True, overflow="ellipsis")
+
+        def fixed() -> Column:
+            return Column(no_wrap=True)
+
+        progress = Progress(
+            TextColumn("{task.fields[host]}", style="bold", markup=False, table_column=fixed()),
+            Step(table_column=Column(no_wrap=False)),  # the only one that gives way on a narrow terminal
+            LongBar(bar_width=24, table_column=fixed()),
+            Amount(table_column=fixed()),
+            Elapsed(table_column=fixed()),
+            console=self.console,
+        )
         progress.start()
         return progress
 

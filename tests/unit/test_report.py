@@ -238,6 +238,9 @@ from tagship.events import Event
 from tagship.report import Report
 with Report() as report:
     report(Event("phase", "", {"phase": "stage", "hosts": 2, "total": 3}))
+    report(Event("progress", "", {"step": "pack", "done": 1, "total": 3, "unit": "files"}))
+    time.sleep(0.15)
+    report(Event("progress", "", {"step": "pack", "done": 3, "total": 3, "unit": "files"}))
     for host in ("[b]web1", "web2"):
         report(Event("step", host, {"step": "[i]send", "state": "begin"}))
     for done in (0, 1_000_000, 2_000_000):
@@ -280,7 +283,8 @@ def test_a_terminal_shows_a_live_table() -> None:
     assert "stage on 2 hosts" in words
     assert re.search(r"\[b\]web1 \[i\]send +\d", words), "what looks like markup is text"
     assert re.search(r"web2 +send +[━╸╺ ]+ 1\.0 MB of 2\.0 MB", words)
-    assert "0001-v1" in words
+    assert re.search(r"here +pack +[━╸╺ ]+ 1 of 3 files", words), "what is done here has a row until it is done"
+    assert "here" not in words[words.index("0001-v1") :]
     assert words.rstrip().endswith("restored: web2: put back\r\n  last lines:\r\n    | why")
 
 
