@@ -51,11 +51,14 @@ class Session:
             while True:
                 message = self._next()
                 if isinstance(message, bytes):
-                    continue  # the rest of a stream whose verb has failed already
+                    raise frames.FrameError("data came where a question was due")
                 self._answer(message)
         except Gone:
             pass
-        self._take_back()
+        except (Problem, frames.FrameError) as error:
+            sys.stderr.write("the session can't go on: {}\n".format(error))
+        finally:
+            self._take_back()
 
     def _take_back(self) -> None:
         context = self._context
@@ -186,6 +189,10 @@ def main(source: BinaryIO, words: list[str]) -> None:
     signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=session.end, daemon=True).start())
     try:
         session.run()
-    finally:
+    except BaseException:  # os._exit would swallow it
+        _print_traceback()
+        sys.stderr.flush()
+        os._exit(1)
+    else:
         sys.stderr.flush()
         os._exit(0)  # the reader's thread may wait on stdin for ever, and holds its lock

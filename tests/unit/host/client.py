@@ -182,7 +182,7 @@ class Release:
         self.contents[sha] = content
         return [path.name, sha, len(content)]
 
-    def declaration(self, base: Release | None = None, **changed: Any) -> dict[str, Any]:
+    def declaration(self, base: Release | None = None) -> dict[str, Any]:
         old = {row[0]: row for row in base.rows} if base else {}
         new = {row[0]: row for row in self.rows}
         return {
@@ -193,7 +193,6 @@ class Release:
             "manifest": self.manifest,
             "wheels": self.wheels,
             "installer": self.installer,
-            **changed,
         }
 
     def packed(self, keys: Sequence[str]) -> bytes:
@@ -291,6 +290,11 @@ def go_live(agent: Agent, release: Release, previous: Release | None, listen: st
     if previous:
         agent.ask("halt", release=previous.id, drain=10)
     agent.ask("mark", release=release.id, state="good")
+
+
+def names(folder: Path) -> set[str]:
+    """The names in a folder."""
+    return {path.name for path in folder.iterdir()}
 
 
 def until(true: Callable[[], Any], seconds: float = PATIENCE) -> Any:

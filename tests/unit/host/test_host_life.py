@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import os
+import stat
+import sys
 import urllib.request
+from pathlib import Path
 
-from unit.host.client import PROBE, Host, blog, go_live
+import pytest
+from unit.host.client import PROBE, STAGING, AgentError, Host, Release, blog, go_live, names, stage_until, tree, until
 
 
 def get(listen: str, path: str = "/") -> tuple[str, str | None]:
@@ -12,8 +18,12 @@ def get(listen: str, path: str = "/") -> tuple[str, str | None]:
         return answer.read().decode(), answer.headers["Tagship-Release"]
 
 
-def test_a_release_goes_live_a_second_follows_and_the_first_comes_back(host: Host, listen: str) -> None:
+@pytest.mark.parametrize("python", [sys.executable, "/usr/bin/python3"])
+def test_a_release_goes_live_a_second_follows_and_the_first_comes_back(host: Host, listen: str, python: str) -> None:
     """Declare to mark, flip with traffic following, down again: the journal tells it in order."""
+    if not Path(python).exists():
+        pytest.skip(f"there is no {python}")
+    host.python = python
     agent = host.locked()
     one, two = blog(1), blog(2)
     go_live(agent, one, None, listen)
@@ -44,3 +54,328 @@ def test_a_release_goes_live_a_second_follows_and_the_first_comes_back(host: Hos
     assert agent.ask("history", limit=1)["rows"][0]["event"] == "left"
     agent.hang_up()
     assert get(listen) == (one.id, one.id)
+    assert agent.errors() == ""
+
+
+def test_the_tree_is_what_was_declared_read_only_and_shared_between_releases(host: Host) -> None:
+    """Hard links of one inode, 0444 or 0555, mtime from the digest; folders 0755; links as they were; no more."""
+    agent = host.locked()
+    files = {"app/run.sh": b"#!/bin/sh\n", "app/deep/er/same.txt": b"same", "app/empty": b""}
+    links = {"app/deep/up": "../run.sh", "public/latest": "index.html"}
+    one = blog(1, files=files, executable=["app/run.sh"], links=links)
+    two = blog(2, files=files, executable=["app/run.sh"], links=links)
+    stage_until(agent, one, "tree")
+    first = host.path("releases", one.id)
+    assert {path for path in tree(first) if path.startswith(("app", "public"))} == {
+        *("app", "app/deep", "app/deep/er", "public", "public/assets"),
+        *(row[0] for row in one.rows),
+    }
+    for verb in STAGING[3:]:
+        agent.ask(verb, release=one.id)
+    stage_until(agent, two, base=one)
+    second = host.path("releases", two.id)
+    same = (first / "app/deep/er/same.txt").stat()
+    assert same.st_ino == (second / "app/deep/er/same.txt").stat().st_ino
+    assert stat.S_IMODE(same.st_mode) == 0o444
+    assert stat.S_IMODE((first / "app/run.sh").stat().st_mode) == 0o555
+    assert stat.S_IMODE((first / "app/deep").stat().st_mode) == 0o755
+    assert (first / "app/deep/up").readlink() == Path("../run.sh")
+    times = {(first / row[0]).stat().st_mtime for row in one.rows if row[1] != "l"}
+    assert len(times) == len({row[2] for row in one.rows if row[1] != "l"})
+    assert all(946_684_800 <= time < 1_577_836_800 for time in times)  # between 2000 and 2020
+
+
+def test_only_what_is_missing_is_asked_for(host: Host) -> None:
+    """A second release with one changed file asks for that file's object; put again, for none."""
+    agent = host.locked()
+    one = Release(1, "v1", {"app/a": b"a", "app/b": b"b"})
+    two = Release(2, "v2", {"app/a": b"a", "app/b": b"changed", "app/c": b"a"})
+    stage_until(agent, one)
+    answer = agent.ask("declare", **two.declaration(one))
+    changed = next(row[2] for row in two.rows if row[0] == "app/b")
+    assert answer == {"missing": [[changed, 7]], "tampered": []}
+    stored = agent.ask("manifest", release=two.id)
+    assert stored == {"rows": two.rows, "manifest": two.manifest}
+
+
+def test_what_is_shared_is_linked_and_outlives_releases(host: Host) -> None:
+    """Folders are made on the host, files must be there; both are links in the tree, and survive its removal."""
+    host.path("shared").mkdir(parents=True)
+    host.path("shared", "local.conf").write_text("mine")
+    shared = {"dirs": ["media/photos"], "links": ["conf/local.conf"]}
+    agent = host.connect()
+    host.path("shared", "conf").mkdir()
+    assert host.survey(agent, links=["conf/local.conf"])["missing"] == ["conf/local.conf"]
+    host.path("shared", "local.conf").rename(host.path("shared", "conf", "local.conf"))
+    assert host.survey(agent, links=["conf/local.conf"])["missing"] == []
+    agent.ask("lock", owner="ann", release=None, verb="deploy")
+    one = blog(1, shared=shared)
+    stage_until(agent, one)
+    app = host.path("releases", one.id, "app")
+    (app / "media/photos/cat.jpg").write_bytes(b"cat")
+    assert (app / "conf/local.conf").read_text() == "mine"
+    assert agent.ask("verify", release=one.id)["drift"] == [["current", "is none"]]
+    agent.ask("unstage", release=one.id)
+    assert host.path("shared", "media/photos/cat.jpg").read_bytes() == b"cat"
+    assert host.path("shared", "conf/local.conf").read_text() == "mine"
+
+
+def test_the_env_file_reaches_service_and_commands_and_its_values_no_error(host: Host, listen: str) -> None:
+    """Read anew at each start, by the script and by commands alike; what they print comes back masked."""
+    env = host.path("shared", "site.env")
+    env.parent.mkdir(parents=True)
+    tricky = "s3cret'$(touch /nope)\" `x` \\ # end"
+    env.write_text(f"# comment\n\nSECRET={tricky}\nQUOTED=\" in 'quotes' \"\nSHORT=ab")
+    env.chmod(0o600)
+    agent = host.locked()
+    one = blog(1, env="site.env")
+    go_live(agent, one, None, listen)
+    assert get(listen, "/secret")[0] == tricky
+    code = "import os, sys; print(os.environ['SECRET'], os.environ['QUOTED'], os.environ['SHORT']); sys.exit(3)"
+    with pytest.raises(AgentError) as failed:
+        agent.ask("command", release=one.id, argv=["python", "-c", code], title="smoke")
+    assert failed.value.kind == "failed"
+    assert failed.value.what == "smoke failed: exit status 3"
+    assert failed.value.tail == ["••• ••• ab"]
+    assert "s3cret" not in host.path("releases", one.id, "start").read_text()
+    agent.ask("halt", release=one.id, drain=0)
+    env.write_text("SECRET=changed\n")
+    agent.ask("start", release=one.id, probe=PROBE)
+    assert get(listen, "/secret")[0] == "changed"
+
+
+def test_an_env_file_that_others_can_read_is_refused_by_survey_and_furnish(host: Host) -> None:
+    """0600 or stricter, a regular file, ours; the survey says which it is not."""
+    env = host.path("shared", ".env")
+    env.parent.mkdir(parents=True)
+    agent = host.connect()
+    assert host.survey(agent, env=".env")["env"] == "missing"
+    env.write_text("A=b\n")
+    env.chmod(0o644)
+    assert host.survey(agent, env=".env")["env"] == "mode 0644"
+    agent.ask("lock", owner="ann", release=None, verb="deploy")
+    one = blog(1, env=".env")
+    stage_until(agent, one, "venv")
+    with pytest.raises(AgentError, match="mode 0644"):
+        agent.ask("furnish", release=one.id)
+    env.chmod(0o400)
+    assert host.survey(agent, env=".env")["env"] == "ok"
+    agent.ask("furnish", release=one.id)
+    env.chmod(0o600)
+    env.write_text("A=b\n not a line with s3cret\n")
+    with pytest.raises(AgentError) as failed:
+        agent.ask("furnish", release=one.id)
+    assert ".env:2 is not NAME=value" in failed.value.what
+    assert "s3cret" not in str(failed.value)
+
+
+def test_commands_run_in_the_release_before_it_is_public(host: Host) -> None:
+    """In app/, with the release's environment and virtualenv; what they make is sealed with it."""
+    agent = host.locked()
+    one = blog(1)
+    stage_until(agent, one, "furnish")
+    code = "import os, sys; open('made.txt', 'w').write(' '.join([os.environ['TAGSHIP_RELEASE'], sys.prefix]))"
+    assert agent.ask("command", release=one.id, argv=["python", "-c", code], title="prepare")["seconds"] > 0
+    agent.ask("seal", release=one.id)
+    made = host.path("releases", one.id, "app/made.txt")
+    assert made.read_text() == f"{one.id} {host.path('releases', one.id, 'venv')}"
+    assert agent.ask("verify", release=one.id)["drift"] == [["current", "is none"]]
+    made.write_text("other")
+    assert ["app/made.txt", "changed"] in agent.ask("verify", release=one.id)["drift"]
+
+
+def test_a_command_that_changes_the_tag_s_files_is_caught_at_the_seal(host: Host) -> None:
+    """Objects are shared between releases, so nothing may write through them."""
+    agent = host.locked()
+    one = blog(1)
+    stage_until(agent, one, "furnish")
+    code = "import os; os.chmod('text.txt', 0o644); open('text.txt', 'a').write('!'); os.chmod('text.txt', 0o444)"
+    agent.ask("command", release=one.id, argv=["python", "-c", code], title="prepare")
+    with pytest.raises(AgentError, match=r"app/text\.txt isn't as it was tagged: changed") as tampered:
+        agent.ask("seal", release=one.id)
+    assert tampered.value.kind == "tampered"
+    agent.ask("unstage", release=one.id)
+    assert host.journal() == [("staging", one.id), ("removed", one.id)]
+
+
+def test_verify_names_every_difference(host: Host, listen: str) -> None:
+    """Nothing for a release as it was sealed; a row for each thing that is not."""
+    agent = host.locked()
+    one = blog(1, links={"app/link": "text.txt"})
+    go_live(agent, one, None, listen)
+    assert agent.ask("verify", release=one.id)["drift"] == []
+    folder = host.path("releases", one.id)
+    (folder / "app/extra.py").write_text("evil()")
+    (folder / "app/text.txt").unlink()
+    (folder / "app/link").unlink()
+    (folder / "app/link").symlink_to("/etc/passwd")
+    (folder / "app/server.py").chmod(0o666)
+    (folder / "start").chmod(0o755)
+    (folder / "start").write_text("#!/bin/sh\n")
+    assert sorted(agent.ask("verify", release=one.id)["drift"]) == [
+        ["app/extra.py", "not in the release"],
+        ["app/link", "points to /etc/passwd"],
+        ["app/server.py", "mode 0666"],
+        ["app/text.txt", "missing"],
+        ["start", "changed"],
+    ]
+    agent.ask("halt", release=one.id, drain=0)
+    assert ["run/web.sock", "answered by nobody"] in agent.ask("verify", release=one.id)["drift"]
+
+
+def test_prune_keeps_current_the_last_good_ones_and_whatever_lives(host: Host) -> None:
+    """Order comes from serials; what failed goes, objects that nobody uses go, foreign folders stay."""
+    agent = host.locked()
+    releases = [blog(serial, files={"app/same": b"same"}) for serial in range(1, 7)]
+    previous = None
+    for release in releases[:5]:
+        if release is releases[2]:  # it never becomes good
+            stage_until(agent, release)
+            agent.ask("start", release=release.id, probe=PROBE)
+            continue
+        go_live(agent, release, previous)
+        previous = release
+    host.path("releases", "mine").mkdir()
+    host.path("releases", "0001-not-ours").mkdir()
+    os.utime(host.path("releases", releases[0].id), (9e8, 9e8))
+    one, two, three, four, five, six = releases
+    assert agent.ask("prune", keep=1)["removed"] == [one.id, two.id]
+    agent.ask("halt", release=three.id, drain=0)
+    stage_until(agent, six, base=five)
+    assert agent.ask("prune", keep=1)["removed"] == [three.id, six.id]
+    assert names(host.path("releases")) == {"mine", "0001-not-ours", four.id, five.id}
+    used = {key for release in (four, five) for key in release.contents}
+    assert names(host.path("objects")) == used
+    assert names(host.path("assets")) == {"site.4.css", "site.5.css"}
+    assert agent.ask("prune", keep=1)["removed"] == []
+    assert host.survey(agent)["highest"] == 6
+
+
+def test_assets_hold_those_of_all_releases_and_take_back_what_a_removed_one_replaced(host: Host) -> None:
+    """A page loaded before a flip finds its own; without fingerprints the newest release's content is there."""
+    agent = host.locked()
+    one = blog(1, files={"public/assets/deep/logo.svg": b"one"})
+    two = blog(2, files={"public/assets/deep/logo.svg": b"two"})
+    stage_until(agent, one)
+    stage_until(agent, two, base=one)
+    assets = host.path("assets")
+    assert set(tree(assets)) == {"deep", "deep/logo.svg", "site.1.css", "site.2.css"}
+    assert (assets / "deep/logo.svg").read_bytes() == b"two"
+    agent.ask("unstage", release=two.id)
+    assert (assets / "deep/logo.svg").read_bytes() == b"one"
+    agent.ask("unstage", release=one.id)
+    assert list(tree(assets)) == []
+
+
+def test_a_service_that_fails_says_why(host: Host) -> None:
+    """An end before the first good answer, and answers that aren't good, come back with the log's last lines."""
+    agent = host.locked()
+    broken = blog(1, start=["python", "-c", "import sys; print('no database'); sys.exit(1)"])
+    stage_until(agent, broken)
+    with pytest.raises(AgentError, match="ended before it answered") as failed:
+        agent.ask("start", release=broken.id, probe=PROBE)
+    assert failed.value.tail == ["no database"]
+    agent.ask("halt", release=broken.id, drain=0)
+    wrong = blog(2)
+    stage_until(agent, wrong)
+    with pytest.raises(AgentError, match="GET /status/500 answered 500, not 200") as failed:
+        agent.ask("start", release=wrong.id, probe={**PROBE, "path": "/status/500", "timeout": 1})
+    assert "served /status/500" in failed.value.tail
+    agent.ask("halt", release=wrong.id, drain=0)
+    assert host.survey(agent)["releases"][1]["pid"] is None
+    missing = blog(3, start=["no-such-program"])
+    stage_until(agent, missing)
+    with pytest.raises(AgentError, match="ended before it answered") as failed:
+        agent.ask("start", release=missing.id, probe=PROBE)
+    assert "no-such-program" in failed.value.tail[-1]
+
+
+def test_flip_refuses_what_it_was_not_planned_for(host: Host) -> None:
+    """Another `from`, a release that isn't staged, a `current` that isn't our link: nothing changes."""
+    agent = host.locked()
+    one, two = blog(1), blog(2)
+    stage_until(agent, one)
+    stage_until(agent, two, "furnish", base=one)
+    for to, origin, what in ((one.id, two.id, "is missing, not"), (two.id, None, "isn't staged")):
+        with pytest.raises(AgentError, match=what) as refused:
+            agent.ask("flip", to=to, **{"from": origin})
+        assert refused.value.kind == "refused"
+    assert not host.path("current").exists()
+    agent.ask("flip", to=one.id, **{"from": None})
+    agent.ask("flip", to=one.id, **{"from": None})
+    with pytest.raises(AgentError, match="is current"):
+        agent.ask("unstage", release=one.id)
+    agent.ask("flip", to=None, **{"from": one.id})
+    agent.ask("flip", to=None, **{"from": one.id})
+    host.path("current").mkdir()
+    with pytest.raises(AgentError, match="not a link that tagship made"):
+        agent.ask("flip", to=one.id, **{"from": None})
+    assert host.survey(agent)["current_kind"] == "directory"
+    host.path("current").rmdir()
+    host.path("current").symlink_to("/etc")
+    with pytest.raises(AgentError, match="not a link that tagship made"):
+        agent.ask("flip", to=one.id, **{"from": None})
+    assert host.survey(agent)["current_kind"] == "foreign"
+    assert host.journal()[-1] == ("flipped", None)
+
+
+def test_a_serial_is_given_once_even_where_its_release_failed(host: Host) -> None:
+    """The journal remembers the highest; a lower or equal one is refused before anything changes."""
+    agent = host.locked()
+    stage_until(agent, blog(5), "declare")
+    agent.ask("unstage", release="0005-v5")
+    for serial in (4, 5):
+        with pytest.raises(AgentError, match="was given before"):
+            agent.ask("declare", **blog(serial).declaration())
+    assert host.survey(agent)["highest"] == 5
+    assert host.journal() == [("staging", "0005-v5"), ("removed", "0005-v5")]
+
+
+def test_verbs_that_change_need_the_lock_and_all_need_a_survey(host: Host) -> None:
+    """A question that the contract doesn't allow is `usage`, and answered; the session goes on."""
+    agent = host.connect()
+    for verb in (*STAGING[2:], "lock", "history"):
+        with pytest.raises(AgentError) as early:
+            agent.ask(verb, release="0001-v1")
+        assert early.value.kind == "usage"
+    host.survey(agent)
+    for verb in ("declare", "tree", "start", "flip", "prune", "unstage", "halt", "front", "mark"):
+        with pytest.raises(AgentError, match="needs the lock"):
+            agent.ask(verb, release="0001-v1")
+    with pytest.raises(AgentError, match="no verb `format`"):
+        agent.ask("format")
+    with pytest.raises(AgentError, match="not a release id"):
+        agent.ask("manifest", release="../../etc")
+    assert not host.root.exists()
+    assert agent.ask("history", limit=5) == {"rows": []}
+
+
+def test_a_survey_tells_what_the_interpreter_is(host: Host) -> None:
+    """Markers and ABI agree with that interpreter's own words; one that isn't there is null, not an error."""
+    agent = host.connect()
+    found = host.survey(agent, python=sys.executable)["python"]
+    assert found["executable"] == sys.executable
+    assert found["markers"]["python_full_version"] == ".".join(map(str, sys.version_info[:3]))
+    assert found["markers"]["platform_machine"] == os.uname().machine
+    assert found["bits"] == 64
+    assert host.survey(agent, python="python9.9")["python"] is None
+    host.python = sys.executable
+    other = host.survey(agent, python="/usr/bin/python3")["python"] if Path("/usr/bin/python3").exists() else found
+    assert other["soabi"].startswith("cpython-")
+    assert other["libc"] == found["libc"]
+    assert json.dumps(other)
+
+
+def test_a_service_that_is_running_is_only_probed(host: Host) -> None:
+    """`start` again gives the same process; one whose note was lost is found by its environment."""
+    agent = host.locked()
+    one = blog(1)
+    stage_until(agent, one)
+    pid = agent.ask("start", release=one.id, probe=PROBE)["pid"]
+    assert agent.ask("start", release=one.id, probe={**PROBE, "passes": 3})["pid"] == pid
+    note = next(host.home.glob(".cache/tagship/run/*/0001/pid.json"))
+    note.unlink()
+    assert agent.ask("start", release=one.id, probe=PROBE)["pid"] == pid
+    agent.ask("halt", release=one.id, drain=5)
+    until(lambda: not Path(f"/proc/{pid}/exe").exists())
+    assert agent.ask("halt", release=one.id, drain=5) == {"seconds": pytest.approx(0, abs=60), "forced": False}

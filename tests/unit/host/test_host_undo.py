@@ -1,0 +1,255 @@
+"""Undos that are safe anywhere, and what a session leaves when its client goes away at any point."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from unit.host.client import PROBE, STAGING, AgentError, Host, blog, go_live, stage_until, tree, until
+
+CLEAN = {"assets", "objects", "releases", "shared", "state"}
+
+
+def leftovers(host: Host) -> list[str]:
+    """What is below the root beside its folders, its journal and its logs."""
+    return [
+        path
+        for path in tree(host.root)
+        if path not in CLEAN
+        and not path.startswith(("state/log", "state/uv-cache", "state/tools"))
+        and path not in {"state/journal.jsonl", "state/lock", "state/owner.json"}
+    ]
+
+
+def test_every_undo_is_safe_where_its_do_never_ran(host: Host) -> None:
+    """Nothing is there to undo: nothing is done, nothing journaled."""
+    agent = host.locked()
+    for _ in range(2):
+        agent.ask("unstage", release="0001-v1")
+        agent.ask("halt", release="0001-v1", drain=1)
+        agent.ask("unfront")
+        agent.ask("flip", to=None, **{"from": "0001-v1"})
+    agent.ask("unlock")
+    agent.ask("unlock")
+    assert host.journal() == []
+    assert leftovers(host) == []
+
+
+@pytest.mark.parametrize("last", STAGING)
+def test_unstage_takes_back_staging_from_any_point_and_twice(host: Host, last: str) -> None:
+    """Folder, objects, assets, wheels, run folder: all gone, journaled once."""
+    agent = host.locked()
+    one = blog(1)
+    stage_until(agent, one, last)
+    agent.ask("unstage", release=one.id)
+    agent.ask("unstage", release=one.id)
+    assert leftovers(host) == []
+    assert list(tree(host.home / ".cache")) == [] or not list(host.home.glob(".cache/tagship/run/*/*"))
+    assert [event for event, _ in host.journal() if event != "staged"] == ["staging", "removed"]
+
+
+@pytest.mark.parametrize("last", STAGING)
+def test_a_client_that_goes_while_staging_leaves_nothing(host: Host, last: str) -> None:
+    """EOF after each verb of staging: the release is removed and journaled `abandoned`, the lock is free."""
+    agent = host.locked()
+    one = blog(1)
+    stage_until(agent, one, last)
+    agent.hang_up()
+    assert agent.errors() == ""
+    assert leftovers(host) == []
+    assert host.journal()[-1] == ("abandoned", one.id)
+    survey = host.look()
+    assert (survey["lock"], survey["highest"], survey["releases"]) == (None, 1, [])
+
+
+def test_a_client_that_goes_after_the_start_leaves_no_process(host: Host) -> None:
+    """Not flipped yet: stopped and removed."""
+    agent = host.locked()
+    one = blog(1)
+    stage_until(agent, one)
+    pid = agent.ask("start", release=one.id, probe=PROBE)["pid"]
+    agent.hang_up()
+    assert not Path(f"/proc/{pid}/exe").exists()
+    assert leftovers(host) == []
+    assert host.journal()[-1] == ("abandoned", one.id)
+
+
+def test_a_client_that_goes_after_the_flip_leaves_the_release_live_and_unfinished(host: Host) -> None:
+    """What is public stays public; the next deploy settles it."""
+    agent = host.locked()
+    one = blog(1)
+    stage_until(agent, one)
+    pid = agent.ask("start", release=one.id, probe=PROBE)["pid"]
+    agent.ask("flip", to=one.id, **{"from": None})
+    agent.hang_up()
+    survey = host.look()
+    assert (survey["current"], survey["serving"], survey["lock"]) == (one.id, one.id, None)
+    assert [(row["state"], row["staged"], row["pid"]) for row in survey["releases"]] == [("unfinished", True, pid)]
+
+
+def test_a_client_that_goes_while_rolling_back_leaves_no_second_process(host: Host) -> None:
+    """A process that the session started for a release that isn't current is stopped; its release stays."""
+    agent = host.locked()
+    one, two = blog(1), blog(2)
+    go_live(agent, one, None)
+    go_live(agent, two, one)
+    agent.ask("unlock")
+    agent.ask("lock", owner="ann", release=one.id, verb="rollback")
+    pid = agent.ask("start", release=one.id, probe=PROBE)["pid"]
+    agent.hang_up()
+    assert not Path(f"/proc/{pid}/exe").exists()
+    survey = host.look()
+    assert survey["serving"] == two.id
+    assert [row["id"] for row in survey["releases"]] == [one.id, two.id]
+
+
+def test_after_unlock_a_session_takes_nothing_back(host: Host) -> None:
+    """What was declared and unlocked belongs to everybody."""
+    agent = host.locked()
+    one = blog(1)
+    stage_until(agent, one)
+    agent.ask("unlock")
+    agent.hang_up()
+    assert [row["staged"] for row in host.look()["releases"]] == [True]
+
+
+def test_a_running_command_dies_with_its_client(host: Host) -> None:
+    """Its whole process group, at once; nothing else starts."""
+    agent = host.locked()
+    one = blog(1)
+    stage_until(agent, one, "furnish")
+    code = "import os, time; os.fork(); open(f'pid{os.getpid()}', 'w'); time.sleep(600)"
+    agent.begin("command", release=one.id, argv=["python", "-c", code], title="prepare")
+    app = host.path("releases", one.id, "app")
+    until(lambda: len(list(app.glob("pid*"))) == 2)
+    pids = [int(path.name[3:]) for path in app.glob("pid*")]
+    agent.hang_up()
+    until(lambda: not any(Path(f"/proc/{pid}/exe").exists() for pid in pids))
+    assert leftovers(host) == []
+
+
+def test_silence_counts_as_the_client_s_end(host: Host) -> None:
+    """No frame for as long as the session allows: everything is as after EOF."""
+    agent = host.locked("1.2")
+    one = blog(1)
+    agent.ask("declare", **one.declaration())
+    agent.process.wait(30)
+    assert leftovers(host) == []
+    assert host.journal()[-1] == ("abandoned", one.id)
+
+
+def test_an_agent_killed_at_any_point_is_healed_by_the_next_session(host: Host) -> None:
+    """SIGKILL leaves what it must; the lock is free at once, and what is left can be unstaged."""
+    for serial, last in enumerate((*STAGING, "start"), 1):
+        agent = host.locked()
+        release = blog(serial)
+        stage_until(agent, release, "seal" if last == "start" else last)
+        if last == "start":
+            agent.ask("start", release=release.id, probe=PROBE)
+        agent.process.send_signal(signal.SIGKILL)
+        agent.process.wait()
+        assert host.look()["lock"] is None
+        healer = host.locked()
+        (row,) = host.survey(healer)["releases"]
+        assert (row["id"], row["state"]) == (release.id, "unfinished")
+        healer.ask("unstage", release=release.id)
+        healer.ask("unlock")
+        healer.hang_up()
+        assert leftovers(host) == []
+
+
+def test_a_held_lock_names_its_holder_and_a_loser_changes_nothing(host: Host) -> None:
+    """Owner, release, verb, since; the loser's end doesn't free it; the holder's end does."""
+    holder, loser = host.connect(), host.connect()
+    host.survey(holder)
+    host.survey(loser)
+    holder.ask("lock", owner="ann", release="0001-v1", verb="deploy")
+    note = host.path("state", "lock").read_bytes()
+    for _ in range(2):
+        with pytest.raises(AgentError) as locked:
+            loser.ask("lock", owner="bob", release="0002-v2", verb="rollback")
+        assert locked.value.kind == "locked"
+        assert {key: locked.value.data[key] for key in ("owner", "release", "verb")} == {
+            "owner": "ann",
+            "release": "0001-v1",
+            "verb": "deploy",
+        }
+        assert locked.value.data["since"].endswith("Z")
+    assert host.survey(loser)["lock"] == locked.value.data
+    loser.ask("unlock")
+    loser.hang_up()
+    assert host.path("state", "lock").read_bytes() == note
+    third = host.connect()
+    host.survey(third)
+    with pytest.raises(AgentError, match="locked by ann"):
+        third.ask("lock", owner="eve", release=None, verb="deploy")
+    holder.process.kill()
+    holder.process.wait()
+    third.ask("lock", owner="eve", release=None, verb="deploy")
+    assert host.survey(third)["lock"]["owner"] == "eve"
+
+
+def test_of_many_who_ask_at_once_one_gets_the_lock(host: Host) -> None:
+    """However the race goes, every loser is told a holder that did win."""
+    agents = [host.connect() for _ in range(6)]
+    for number, agent in enumerate(agents):
+        host.survey(agent)
+        agent.begin("lock", owner=f"owner {number}", release=None, verb="deploy")
+    winners, told = [], []
+    for number, agent in enumerate(agents):
+        try:
+            agent.answer()
+            winners.append(f"owner {number}")
+        except AgentError as error:
+            told.append(error.data["owner"])
+    assert len(winners) == 1
+    assert set(told) == set(winners)
+
+
+def test_neither_the_service_nor_the_front_door_keeps_the_lock(host: Host, listen: str) -> None:
+    """They outlive the session that started them, and its lock doesn't."""
+    agent = host.locked()
+    go_live(agent, blog(1), None, listen)
+    agent.process.kill()
+    agent.process.wait()
+    survey = host.look()
+    assert (survey["lock"], survey["serving"], survey["front"]["listen"]) == (None, "0001-v1", listen)
+    host.locked()
+
+
+@pytest.mark.parametrize("torn", [b'{"at":"2026-01-02T03:04:05Z","event":"goo', b"\0\0\0\0", b"[1]\nnull\n{}\n\xff"])
+def test_a_torn_last_line_of_the_journal_is_passed_over(host: Host, torn: bytes) -> None:
+    """What a crash left unreadable says nothing; the next row begins a line of its own."""
+    agent = host.locked()
+    one = blog(1)
+    go_live(agent, one, None)
+    with host.path("state", "journal.jsonl").open("ab") as file:
+        file.write(torn)
+    (row,) = host.survey(agent)["releases"]
+    assert (row["state"], row["tag"]) == ("good", "v1")
+    agent.ask("mark", release=one.id, state="left")
+    assert host.survey(agent)["releases"][0]["state"] == "left"
+    assert [row["event"] for row in agent.ask("history", limit=2)["rows"]] == ["good", "left"]
+    agent.ask("mark", release=one.id, state="good")
+    agent.ask("mark", release=one.id, state="good")
+    assert [row["event"] for row in agent.ask("history", limit=2)["rows"]] == ["left", "good"]
+
+
+def test_order_comes_from_the_journal_never_from_clocks(host: Host) -> None:
+    """Scrambled mtimes and times a year off change nothing."""
+    agent = host.locked()
+    one, two = blog(1), blog(2)
+    go_live(agent, one, None)
+    go_live(agent, two, one)
+    journal = host.path("state", "journal.jsonl")
+    text = journal.read_text().splitlines()
+    year = time.strftime("%Y-")
+    journal.write_text("".join(line.replace(year, f"{2100 - n}-") + "\n" for n, line in enumerate(text)))
+    for path in (one.id, two.id):
+        os.utime(host.path("releases", path), (0, 0))
+    survey = host.survey(agent)
+    assert [(row["id"], row["state"]) for row in survey["releases"]] == [(one.id, "good"), (two.id, "good")]
+    assert survey["highest"] == 2
