@@ -21,6 +21,7 @@ LOCKS = {
     "requirements/run.lock": ("3.11", ["pyproject.toml", "--group", "build"]),
     "requirements/dev.lock": ("3.11", ["pyproject.toml", "--group", "dev"]),
     "requirements.lock": ("3.9", ["requirements.in"]),
+    "bench/requirements.lock": ("3.11", ["bench/requirements.in"]),
 }
 """Each lock: the oldest Python that must be able to install it, and what it is compiled from."""
 
