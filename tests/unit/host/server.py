@@ -29,6 +29,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):
         path = self.path
+        print("accepted", path, flush=True)
         if path.startswith("/slow/"):
             time.sleep(float(path.rpartition("/")[2]))
             self.answer(b"slow " + os.environ["TAGSHIP_RELEASE"].encode())
