@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from contract.conftest import Way
 from contract.test_contract import LOCK, read
+from contract.ways import Way
 
 from tagship.errors import Degraded, HostRefused, LinkLost, Restored
 from tagship.events import Event

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from contract.conftest import ssh_transport
 from contract.projects import free_port
 from contract.sshd import Sshd, make_key, run_sshd
+from contract.ways import ssh_transport
 
 from tagship.errors import HostRefused
 from tagship.ship.fleet import Fleet, Place, Question

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
-from tagship.errors import HostFailed, HostRefused, Refused, TagshipError
+from tagship.errors import HostFailed, HostRefused, Interrupted, Refused, TagshipError
 from tagship.host import boot
 from tagship.ship.crew import Crew, side_by_side
 from tagship.ship.link import BEAT, SILENCE, AgentLink
@@ -79,13 +79,15 @@ class Fleet:
         return self._spent + sum(link.bytes_sent for link in self._links.values())
 
     def connect(self) -> Fleet:
-        """Connect and survey every host; raises `HostRefused`, or `Refused` naming all that can't be reached.
+        """Connect and survey every host; raises `HostRefused`, `Interrupted`, or `Refused` naming all it can't reach.
 
         One host that fails closes the links to all others.
         """
         crew = Crew(self._connect_one, self.hosts, self.parallel)
         try:
             crew.wait()
+        except KeyboardInterrupt:
+            raise Interrupted("interrupted; nothing was changed") from None
         finally:
             if crew.errors or crew.busy:
                 self.close()
