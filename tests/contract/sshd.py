@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -40,6 +41,14 @@ class Sshd:
     def name(self) -> str:
         """How known_hosts calls it."""
         return f"[127.0.0.1]:{self.port}"
+
+    def ended(self, before: int) -> str:
+        """What the log says, after its first `before` characters, of a connection that ended before it was let in."""
+        deadline = time.monotonic() + 30
+        while "[preauth]" not in (said := self.log()[before:]):
+            assert time.monotonic() < deadline, said
+            time.sleep(0.05)
+        return said
 
     def log(self) -> str:
         return (self.folder / "log").read_text()
