@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from typing import Any
@@ -9,8 +10,10 @@ from typing import Any
 from tagship.host import environment, service, stored
 from tagship.host.context import Args, Context
 from tagship.host.envfile import mask
-from tagship.host.faults import failed, usage
+from tagship.host.faults import failed, from_os_error, usage
 from tagship.host.layout import Layout
+
+_SPARE_BYTES, _SPARE_INODES = 64 << 10, 16  # less than this, and a command may well have failed for want of room
 
 
 def command(context: Context, args: Args) -> dict[str, Any]:
@@ -59,6 +62,10 @@ def run(
     finally:
         os.close(output)
     if status and not may_fail:
+        if is_full(layout.root):  # then its last words, and whatever it was about to write, are lost
+            full = from_os_error(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), title))
+            full.tail = mask(service.tail(log, size), secrets)
+            raise full
         how = "exit status {}".format(status) if status > 0 else "signal {}".format(-status)
         what = "{} failed: {}".format(title, how)
         where = os.path.relpath(log, layout.root)
@@ -68,3 +75,9 @@ def run(
             mask(service.tail(log, size), secrets),
         )
     return round(time.monotonic() - began, 3)
+
+
+def is_full(path: str) -> bool:
+    """Whether a filesystem has next to no bytes or inodes left."""
+    found = os.statvfs(path)
+    return found.f_bavail * found.f_frsize < _SPARE_BYTES or bool(found.f_files and found.f_favail < _SPARE_INODES)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import ast
+import sys
 from pathlib import Path
 
 import pytest
+from unit.host.client import Host, blog, go_live
 
-from tagship import host
+from tagship import host as package
 from tagship.host import boot
 
-MODULES = sorted(Path(host.__path__[0]).glob("*.py"))
+MODULES = sorted(Path(package.__path__[0]).glob("*.py"))
 
 
 class _Quiet(ast.NodeTransformer):
@@ -35,3 +37,52 @@ def test_a_module_loses_only_its_words_on_the_way(module: Path) -> None:
 def test_what_is_sent_stays_small() -> None:
     """A deploy of one changed file sends less than 50 KB in all, and the agent is most of that."""
     assert len(boot.archive()) < 40_000
+
+
+def pythons() -> list[str]:
+    """Interpreters of other versions on this machine, and the oldest that we promise if it is here."""
+    found = {str(path) for path in Path("~/.pyenv/versions").expanduser().glob("3.9*/bin/python3")}
+    found |= {path for path in ("/usr/bin/python3", "/usr/bin/python3.9") if Path(path).exists()}
+    return sorted(found)
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: path.stem)
+def test_a_module_is_python_3_9_and_imports_nothing_of_ours_beside_its_own_room(module: Path) -> None:
+    """The agent runs on hosts that have nothing but Python 3.9 and its standard library."""
+    parsed = ast.parse(module.read_text(encoding="utf-8"), feature_version=(3, 9))
+    imported = set()
+    for node in ast.walk(parsed):
+        if isinstance(node, ast.Import):
+            imported |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0
+            imported.add(node.module or "")
+    for name in imported:
+        assert name.split(".")[0] in sys.stdlib_module_names or name.startswith("tagship.host")
+
+
+@pytest.mark.parametrize("python", pythons())
+def test_it_runs_where_nothing_is_installed(host: Host, listen: str, python: str) -> None:
+    """From memory, on an interpreter that has never heard of tagship; nothing of ours is left on the host."""
+    host.python = python
+    agent = host.locked()
+    assert agent.hello["protocol"] == 1
+    go_live(agent, blog(1), None, listen)
+    agent.ask("prune", keep=1)
+    assert agent.ask("verify", release="0001-v1")["drift"] == []
+    assert host.survey(agent, python=sys.executable)["python"]["markers"]["python_version"] == "{}.{}".format(
+        *sys.version_info[:2]
+    )
+    agent.ask("unfront")
+    agent.ask("halt", release="0001-v1", drain=1)
+    agent.hang_up()
+    assert agent.errors() == ""
+    assert not [path for path in host.root.parent.rglob("*") if "tagship" in path.name and path.name != "tagship"]
+
+
+def test_the_greeting_is_the_same_bytes_each_time() -> None:
+    """A length in four bytes and the archive: what one connection sends, every connection sends."""
+    greeting = boot.greeting()
+    assert int.from_bytes(greeting[:4], "big") == len(greeting) - 4
+    boot.archive.cache_clear()
+    assert boot.greeting() == greeting

@@ -1,0 +1,175 @@
+"""Virtualenvs of a release: built offline by uv or by pip, each its own, bytecode ready, checked by RECORD."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from unit.host.client import AgentError, Host, blog, go_live, names, stage_until
+
+CACHE = Path("~/.cache/tagship-test").expanduser()
+
+
+def installer(name: str) -> Path:
+    """The wheel of uv or pip, kept between runs; skips where it isn't there and can't be had."""
+    if not (found := sorted(CACHE.glob(f"{name}-*.whl"))):
+        CACHE.mkdir(parents=True, exist_ok=True)
+        argv = [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "-q",
+            "--no-deps",
+            "--only-binary",
+            ":all:",
+            "-d",
+            str(CACHE),
+        ]
+        done = subprocess.run([*argv, name], capture_output=True, text=True, check=False)
+        found = sorted(CACHE.glob(f"{name}-*.whl"))
+        if not found:
+            pytest.skip(f"no wheel of {name} here, and none to be had: {done.stderr.strip().splitlines()[-1]}")
+    return found[-1]
+
+
+def make_wheel(folder: Path, name: str, version: str, code: str) -> Path:
+    """A small real wheel with one module, a console script and a correct RECORD."""
+    info = f"{name}-{version}.dist-info"
+    members = {
+        f"{name}.py": code,
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{info}/entry_points.txt": f"[console_scripts]\n{name}-say = {name}:say\n",
+    }
+    record = ""
+    for path, text in members.items():
+        sha = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
+        record += f"{path},sha256={sha},{len(text.encode())}\n"
+    members[f"{info}/RECORD"] = record + f"{info}/RECORD,,\n"
+    path = folder / f"{name}-{version}-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        for member, text in members.items():
+            archive.writestr(zipfile.ZipInfo(member, (2020, 1, 1, 0, 0, 0)), text)
+    return path
+
+
+def site_packages(host: Host, release: str) -> Path:
+    return next(host.path("releases", release, "venv", "lib").glob("python3*/site-packages"))
+
+
+@pytest.mark.parametrize("tool", ["uv", "pip"])
+def test_wheels_are_installed_offline_in_the_final_place(host: Host, tmp_path: Path, listen: str, tool: str) -> None:
+    """Importable by service and commands, scripts run, bytecode is there; the second release needs no upload."""
+    wheel = make_wheel(tmp_path, "greet", "1.0", "def say():\n    print('hello')\n")
+    agent = host.locked()
+    one = blog(1, wheels=[wheel], installer=installer(tool), files={"app/mod.py": b"X = 1\n"})
+    stage_until(agent, one, "tree")
+    answer = agent.ask("venv", release=one.id)
+    assert answer["installer"] == " ".join(installer(tool).name.split("-")[:2])
+    assert names(host.path("state", "tools")) == {one.installer[1]}
+    agent.ask("furnish", release=one.id)
+    agent.ask("command", release=one.id, argv=["greet-say"], title="smoke")
+    log = host.path("state", "log", "0001.stage.log").read_text()
+    assert log.endswith("hello\n")
+    agent.ask("seal", release=one.id)
+    packages = site_packages(host, one.id)
+    for source, compiled in (
+        (packages / "greet.py", packages / "__pycache__"),
+        (host.path("releases", one.id, "app/mod.py"), host.path("releases", one.id, "app/__pycache__")),
+    ):
+        (code,) = compiled.glob(f"{source.stem}.*.pyc")
+        assert int.from_bytes(code.read_bytes()[4:8], "little") == 1  # hash-based, never checked (PEP 552)
+    two = blog(2, wheels=[wheel], installer=installer(tool), files={"app/mod.py": b"X = 1\n"})
+    missing = agent.ask("declare", **two.declaration(one))["missing"]
+    assert not {wheel[1] for wheel in [*two.wheels, two.installer]} & {key for key, _ in missing}
+    agent.ask("unstage", release=two.id)
+    assert host.survey(agent)["installer"] == one.installer[1]
+    go_live(agent, blog(3, wheels=[wheel], installer=installer(tool)), None, listen)
+    assert agent.ask("verify", release="0003-v3")["drift"] == []
+    agent.ask("unstage", release=one.id)
+    assert names(host.path("state", "wheels")) == {one.wheels[0][1]}
+    agent.ask("command", release="0003-v3", argv=["greet-say"], title="smoke")
+
+
+@pytest.mark.parametrize("tool", ["uv", None])
+def test_a_release_without_wheels_gets_an_empty_virtualenv(host: Host, tool: str | None) -> None:
+    """Its own, in its final place; the host's own packages stay out."""
+    agent = host.locked()
+    one = blog(1, installer=installer(tool) if tool else None)
+    stage_until(agent, one)
+    code = "import sys, os; assert sys.prefix == os.environ['VIRTUAL_ENV'] != sys.base_prefix; import pip"
+    with pytest.raises(AgentError) as failed:
+        agent.ask("command", release=one.id, argv=["python", "-c", code], title="smoke")
+    assert failed.value.tail[-1] == "ModuleNotFoundError: No module named 'pip'"
+
+
+def test_verify_checks_the_virtualenv_by_its_records_and_its_bytecode_by_the_seal(host: Host, tmp_path: Path) -> None:
+    """A changed module, a missing one, one more, and bytecode that was swapped."""
+    wheels = [make_wheel(tmp_path, name, "1", f"NAME = '{name}'\n") for name in ("one", "two", "three")]
+    agent = host.locked()
+    release = blog(1, wheels=wheels, installer=installer("uv"))
+    stage_until(agent, release)
+    packages = site_packages(host, release.id)
+    for name in ("one.py", "two.py"):
+        (packages / name).unlink()
+    (packages / "one.py").write_text("NAME = 'eno'\n")
+    (packages / "evil.pth").write_text("import os")
+    (code,) = packages.glob("__pycache__/three.*.pyc")
+    code.unlink()
+    code.write_bytes(b"evil")
+    drift = dict(agent.ask("verify", release=release.id)["drift"])
+    prefix = packages.relative_to(host.path("releases", release.id))
+    assert drift == {
+        f"{prefix}/one.py": "changed",
+        f"{prefix}/two.py": "missing",
+        f"{prefix}/evil.pth": "not in the release",
+        f"{prefix}/__pycache__/{code.name}": "changed",
+        "current": "is none",
+    }
+
+
+def test_a_wheel_that_is_none_fails_with_the_installer_s_words(host: Host, tmp_path: Path) -> None:
+    """And is taken back like anything else."""
+    wheel = tmp_path / "broken-1.0-py3-none-any.whl"
+    wheel.write_bytes(b"not a zip file")
+    agent = host.locked()
+    one = blog(1, wheels=[wheel], installer=installer("uv"))
+    stage_until(agent, one, "tree")
+    with pytest.raises(AgentError, match="installing the wheels failed: exit status") as failed:
+        agent.ask("venv", release=one.id)
+    assert any("broken" in line for line in failed.value.tail)
+    agent.ask("unstage", release=one.id)
+    assert names(host.path("objects")) == set()
+    other = tmp_path / "uv-1.0-py3-none-any.whl"
+    other.write_bytes(b"not a zip file either")
+    two = blog(2, installer=other)
+    stage_until(agent, two, "tree")
+    with pytest.raises(AgentError, match="no wheel of uv"):
+        agent.ask("venv", release=two.id)
+    assert host.survey(agent)["installer"] == one.installer[1]
+
+
+def test_an_installer_that_was_tampered_with_is_refused_and_sent_afresh(host: Host) -> None:
+    """It is hashed again wherever its inode isn't as it was noted."""
+    agent = host.locked()
+    one = blog(1, installer=installer("uv"))
+    stage_until(agent, one)
+    program = host.path("state", "tools", one.installer[1], "uv")
+    program.chmod(0o755)
+    program.write_bytes(b"#!/bin/sh\ntouch pwned\n")
+    two = blog(2, installer=installer("uv"))
+    stage_until(agent, two, "tree", base=one)
+    with pytest.raises(AgentError) as tampered:
+        agent.ask("venv", release=two.id)
+    assert tampered.value.kind == "tampered"
+    agent.ask("unstage", release=two.id)
+    assert not list(host.root.rglob("pwned"))
+    stage_until(agent, blog(3, installer=installer("uv")), base=one)
+    assert os.access(program, os.X_OK)
