@@ -160,17 +160,20 @@ def refusals(survey: HostSurvey, *, env: str | None, python: str, need: Room) ->
         (f"shared/{path} is missing", f"put it at {survey.root}/shared/{path} on the host") for path in survey.missing
     ]
     if env is not None and survey.env != "ok":
-        found.append(
-            (
-                f"shared/{env} is {'missing' if survey.env == 'missing' else f'readable by others ({survey.env})'}",
-                f"on the host: install -m 0600 /dev/stdin {survey.root}/shared/{env}, with NAME=value lines"
-                if survey.env == "missing"
-                else f"on the host: chmod 0600 {survey.root}/shared/{env}",
-            )
-        )
+        found.append(_env_reason(survey, env))
     found += _room_reasons(survey, need)
     found += _python_reasons(survey, python)
     return (*root_refusals(survey), *(HostRefused(what, host=survey.host, cure=cure) for what, cure in found))
+
+
+def _env_reason(survey: HostSurvey, env: str) -> tuple[str, str]:
+    path = f"{survey.root}/shared/{env}"
+    if survey.env == "missing":
+        return f"shared/{env} is missing", f"write NAME=value lines into {path} on the host, then chmod 0600 it"
+    cure = (
+        f"on the host: chmod 0600 {path}" if survey.env.startswith("mode") else f"make it a file of {survey.user}'s"
+    )
+    return f"shared/{env} must be a file of mode 0600 of {survey.user}'s own, and is: {survey.env}", cure
 
 
 def root_refusals(survey: HostSurvey) -> tuple[HostRefused, ...]:
