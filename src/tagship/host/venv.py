@@ -11,14 +11,12 @@ import os
 import time
 from typing import Any
 
-from tagship.host import command, files, interpreter, stored, tools
+from tagship.host import bytecode, command, files, interpreter, stored, tools
 from tagship.host.context import Args, Context
 from tagship.host.declare import open_objects
 from tagship.host.faults import failed, refused
 from tagship.host.layout import Layout
 from tagship.host.objects import Objects
-
-_COMPILE = ("-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash")
 
 
 def venv(context: Context, args: Args) -> dict[str, Any]:
@@ -46,7 +44,7 @@ def venv(context: Context, args: Args) -> dict[str, Any]:
             builder.by_uv(tools.unpacked(layout, objects, declared.installer), wheels)
         else:
             builder.by_pip(tools.unpacked(layout, objects, declared.installer), wheels)
-    builder.compile_tree()
+    builder.compile()
     return {"seconds": round(time.monotonic() - began, 3), "installer": name}
 
 
@@ -73,7 +71,7 @@ class Builder:
         )
         if wheels:
             install = [uv, "pip", "install", *common, "--python", self._own, "--no-index", "--no-deps"]
-            self._run("installing the wheels", [*install, "--compile-bytecode", *wheels])
+            self._run("installing the wheels", [*install, "--no-compile-bytecode", *wheels])
 
     def by_pip(self, pip: str, wheels: list[str]) -> None:
         """With pip, run from its wheel: the virtualenv gets none of its own."""
@@ -82,15 +80,16 @@ class Builder:
             install = [self._own, "-I", pip, "install", "--isolated", "--no-index", "--no-deps", "--no-compile"]
             quiet = ["--no-cache-dir", "--disable-pip-version-check", "--no-input", "--progress-bar", "off"]
             self._run("installing the wheels", [*install, *quiet, *wheels])
-            self._run("compiling the virtualenv", [self._own, "-I", *_COMPILE, os.path.join(self._venv, "lib")])
 
-    def compile_tree(self) -> None:
-        """Bytecode of the tag's own Python files: nothing may write beside them later. A syntax error is no matter
-        here, for templates of Python code need not be Python."""
-        app = self._layout.release(self._release, "app")
-        if any(name.endswith(".py") for _, _, names in os.walk(app) for name in names):
-            argv = [self._own, "-I", *_COMPILE, app]
-            self._run("compiling the tree", argv, may_fail=True)
+    def compile(self) -> None:
+        """Bytecode of the virtualenv and of the tag's own Python files: nothing may write beside them later."""
+        bytecode.reuse(self._layout, self._release)
+        bytecode.compile_rest(
+            self._layout,
+            self._release,
+            self._own,
+            lambda argv: self._run("compiling", argv, may_fail=True),
+        )
 
     def _run(self, title: str, argv: list[str], *, may_fail: bool = False) -> None:
         log = self._layout.command_log(self._release)
@@ -98,7 +97,6 @@ class Builder:
             "PATH": interpreter.PATH,
             "HOME": os.path.expanduser("~"),
             "LANG": "C.UTF-8",
-            "PYC_INVALIDATION_MODE": "UNCHECKED_HASH",
             "UV_CACHE_DIR": self._layout.cache,
             "UV_LINK_MODE": "hardlink",
             "UV_PYTHON_DOWNLOADS": "never",
