@@ -28,19 +28,60 @@ _GRACE = 5.0  # seconds for open connections when the door is told to stop
 
 
 class Upstream:
-    """A connection to the service of the release that was current when it was made."""
+    """A connection to the service of the release that was current when it was made.
 
-    def __init__(self, release: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    Bare reads and writes of the socket: an asyncio stream drops what it has read once a write fails, and an
+    application may well answer and close while there is still something to write to it.
+    """
+
+    def __init__(self, release: str, connection: socket.socket) -> None:
         self.release = release
-        self.reader = reader
-        self.writer = writer
+        self._connection = connection
+        self._loop = asyncio.get_running_loop()
+        self._read = b""
+
+    async def read(self, most: int) -> bytes:
+        """At most `most` bytes; none at the end. Raises `ConnectionError`."""
+        if self._read:
+            taken, self._read = self._read[:most], self._read[most:]
+            return taken
+        return await self._loop.sock_recv(self._connection, most)
+
+    async def read_head(self) -> bytes:
+        """Bytes to the first empty line; none where the connection ends before a first byte. Raises `heads.Bad`."""
+        while True:
+            end = self._read.find(b"\r\n\r\n")
+            if end >= 0:
+                break
+            if len(self._read) > _PIECE:
+                raise heads.Bad(502, "The head of the application's answer is larger than 64 KiB.")
+            piece = await self._loop.sock_recv(self._connection, _PIECE)
+            if not piece:
+                if self._read:
+                    raise heads.Bad(502, "The application's answer ends within its head.")
+                return b""
+            self._read += piece
+        head, self._read = self._read[: end + 4], self._read[end + 4 :]
+        return head
+
+    async def write(self, data: bytes) -> None:
+        """All of `data`, at the application's pace. Raises `ConnectionError`."""
+        await self._loop.sock_sendall(self._connection, data)
+
+    def end_writing(self) -> None:
+        """Tell the application that no more comes. Raises `OSError`."""
+        self._connection.shutdown(socket.SHUT_WR)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
 
 
 class Front:
     """The front door of one stage."""
 
     def __init__(self, root: str) -> None:
-        self._current = os.path.join(root, "current")
+        self._root = root
         self.clients: set[asyncio.Task[None]] = set()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -81,7 +122,7 @@ class Front:
                 if await self._splice(request, upstream, reader, writer):
                     return
             finally:
-                upstream.writer.close()
+                upstream.close()
         raise heads.Bad(502, "The application ended the connection without an answer.")
 
     async def _connect(self) -> Upstream:
@@ -89,33 +130,30 @@ class Front:
         loop = asyncio.get_running_loop()
         deadline, busy = loop.time() + _RETRY, loop.time() + _BUSY
         while True:
-            release, path = self._resolve()
-            connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+            resolved = self._resolve()
             full = False
-            try:
-                # On a unix socket connect(2) never waits: it is done, or EAGAIN says that the backlog is full.
-                connection.connect(path)
-            except BlockingIOError:
-                full = True
+            if resolved is not None:
+                connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+                try:
+                    # On a unix socket connect(2) never waits: it is done, or EAGAIN says that the backlog is full.
+                    connection.connect(resolved[1])
+                    if self._resolve() == resolved:
+                        return Upstream(resolved[0], connection)
+                except OSError as error:
+                    full = isinstance(error, BlockingIOError)
                 connection.close()
-            except OSError:
-                connection.close()
-            else:
-                if self._resolve()[1] == path:
-                    reader, writer = await asyncio.open_unix_connection(sock=connection, limit=_PIECE)
-                    return Upstream(release, reader, writer)
-                connection.close()
-                continue
             if loop.time() > (busy if full else deadline):
-                raise heads.Bad(503, "Nothing is deployed here at the moment.")
+                raise heads.Bad(503, "Nothing answers here at the moment.")
             await asyncio.sleep(_PAUSE)
 
-    def _resolve(self) -> tuple[str, str]:
+    def _resolve(self) -> Optional[tuple[str, str]]:
+        """The current release and its socket, or `None`; `current` is read once, so that the two belong together."""
         try:
-            release = os.path.basename(os.readlink(self._current))
-            return release, os.path.join(os.readlink(os.path.join(self._current, "run")), "web.sock")
+            release = os.path.basename(os.readlink(os.path.join(self._root, "current")))
+            run = os.readlink(os.path.join(self._root, "releases", release, "run"))
         except OSError:
-            return "", "\0nothing-is-current"  # refuses like any socket that isn't there
+            return None
+        return release, os.path.join(run, "web.sock")
 
     async def _splice(
         self,
@@ -125,37 +163,35 @@ class Front:
         writer: asyncio.StreamWriter,
     ) -> bool:
         """Pass everything both ways; gives False where not a byte of an answer came."""
-        upload = asyncio.ensure_future(_upload(request.head, reader, upstream.writer))
+        upload = asyncio.ensure_future(_upload(request.head, reader, upstream))
         try:
-            answer = await self._pass_heads(request, upstream, writer)
+            answer = await _pass_heads(request, upstream, writer)
             if answer is None:
                 return False
-            await _pass_body(upstream.reader, writer, answer.length)
+            await _pass_body(upstream, writer, answer.length)
             return True
         finally:
             upload.cancel()
             with contextlib.suppress(OSError, EOFError, asyncio.CancelledError):
                 await upload
 
-    async def _pass_heads(
-        self, request: heads.Request, upstream: Upstream, writer: asyncio.StreamWriter
-    ) -> Optional[heads.Response]:
-        while True:
-            try:
-                head = await upstream.reader.readuntil(b"\r\n\r\n")
-            except asyncio.IncompleteReadError as end:
-                if not end.partial:
-                    return None
-                raise
-            except asyncio.LimitOverrunError:
-                raise EOFError from None
-            except ConnectionError:
-                return None
-            answer = heads.response(head, request, upstream.release)
-            writer.write(answer.head)
-            await writer.drain()
-            if answer.final:
-                return answer
+
+async def _pass_heads(
+    request: heads.Request, upstream: Upstream, writer: asyncio.StreamWriter
+) -> Optional[heads.Response]:
+    """Pass the answer's head, and informational ones before it; `None` where not a byte of an answer came."""
+    while True:
+        try:
+            head = await upstream.read_head()
+        except ConnectionError:
+            return None
+        if not head:
+            return None
+        answer = heads.response(head, request, upstream.release)
+        writer.write(answer.head)
+        await writer.drain()
+        if answer.final:
+            return answer
 
 
 async def _read_head(reader: asyncio.StreamReader) -> bytes:
@@ -169,34 +205,35 @@ async def _read_head(reader: asyncio.StreamReader) -> bytes:
         return b""
 
 
-async def _upload(head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _upload(head: bytes, reader: asyncio.StreamReader, upstream: Upstream) -> None:
     """The request's head and whatever the client sends after it, at the pace of the application."""
-    with contextlib.suppress(ConnectionError):  # it may answer without reading; its answer is what counts
-        writer.write(head)
-        await writer.drain()
+    with contextlib.suppress(OSError):  # it may answer without reading; its answer is what counts
+        await upstream.write(head)
         while True:
             piece = await reader.read(_PIECE)
             if not piece:
                 break
+            await upstream.write(piece)
+        upstream.end_writing()
+
+
+async def _pass_body(upstream: Upstream, writer: asyncio.StreamWriter, length: Optional[int]) -> None:
+    """`length` bytes, or all there are, at the pace of the client; one that comes too short is cut off as such."""
+    left = length
+    try:
+        while left is None or left > 0:
+            piece = await upstream.read(_PIECE if left is None else min(left, _PIECE))
+            if not piece:
+                break
             writer.write(piece)
             await writer.drain()
-        if writer.can_write_eof():
-            writer.write_eof()
-
-
-async def _pass_body(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, length: Optional[int]) -> None:
-    """`length` bytes, or all there are, at the pace of the client."""
-    left = length
-    while left is None or left > 0:
-        piece = await reader.read(_PIECE if left is None else min(left, _PIECE))
-        if not piece:
             if left is not None:
-                writer.transport.abort()  # too short: the client must not take it for whole
-            return
-        writer.write(piece)
-        await writer.drain()
-        if left is not None:
-            left -= len(piece)
+                left -= len(piece)
+    except ConnectionError:
+        writer.transport.abort()
+        raise
+    if left:
+        writer.transport.abort()
 
 
 async def _linger(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

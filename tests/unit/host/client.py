@@ -46,6 +46,7 @@ class Agent:
             start_new_session=True,
         )
         self.progress: list[dict[str, Any]] = []
+        self.beats = 0
         self._number = 0
         self._buffer = b""
         self.write(boot.greeting())
@@ -64,6 +65,7 @@ class Agent:
             message = json.loads(self._take(size))
             if "beat" not in message:
                 return message
+            self.beats += 1
 
     def _take(self, size: int) -> bytes:
         assert self.process.stdout is not None

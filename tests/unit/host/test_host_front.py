@@ -223,6 +223,7 @@ def test_the_door_moves_and_closes(live: Agent, host: Host, listen: str) -> None
     note = host.path("state", "front.json")
     live.ask("front", listen=other)
     note.unlink()
+    until(lambda: host.survey(live)["front"])  # right after exec, /proc shows no command line yet
     assert host.survey(live)["front"]["listen"] == other
     assert live.ask("front", listen=other)["started"] is False
 

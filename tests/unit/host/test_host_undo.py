@@ -8,7 +8,9 @@ import time
 from pathlib import Path
 
 import pytest
-from unit.host.client import PROBE, STAGING, AgentError, Host, blog, go_live, stage_until, tree, until
+from unit.host.client import PROBE, STAGING, AgentError, Host, Release, blog, go_live, names, stage_until, tree, until
+
+from tagship.host import frames
 
 CLEAN = {"assets", "objects", "releases", "shared", "state"}
 
@@ -139,6 +141,53 @@ def test_silence_counts_as_the_client_s_end(host: Host) -> None:
     agent.process.wait(30)
     assert leftovers(host) == []
     assert host.journal()[-1] == ("abandoned", one.id)
+
+
+def test_a_client_that_beats_is_not_silent(host: Host) -> None:
+    """A command may take longer than silence may; the agent beats too."""
+    agent = host.locked("1")
+    one = blog(1)
+    stage_until(agent, one, "furnish")
+    agent.begin("command", release=one.id, argv=["sleep", "2.5"], title="smoke")
+    for _ in range(10):
+        agent.write(frames.pack_json({"beat": 1}))
+        time.sleep(0.25)
+    assert agent.answer()["seconds"] >= 2.5
+    assert agent.beats >= 5
+
+
+def test_a_stream_cut_in_the_middle_leaves_nothing(host: Host) -> None:
+    """Neither an object that is half there nor the release it was for."""
+    agent = host.locked()
+    one = Release(1, "v1", {"app/big": os.urandom(200_000)})
+    missing = agent.ask("declare", **one.declaration())["missing"]
+    agent.begin("put", objects=missing)
+    agent.write(frames.pack_data(one.packed([missing[0][0]])[:100_000]))
+    until(lambda: any(name.startswith(".new-") for name in names(host.path("objects"))))
+    agent.hang_up()
+    assert leftovers(host) == []
+
+
+def test_sigterm_ends_an_agent_as_eof_does(host: Host) -> None:
+    """It takes back what it must; Ctrl-C on the terminal of its client is not its business."""
+    agent = host.locked()
+    stage_until(agent, blog(1))
+    agent.process.send_signal(signal.SIGINT)
+    assert host.survey(agent)["lock"]["owner"] == "ann"
+    agent.process.send_signal(signal.SIGTERM)
+    agent.process.wait(30)
+    assert leftovers(host) == []
+    assert host.journal()[-1] == ("abandoned", "0001-v1")
+
+
+def test_a_put_that_is_refused_leaves_the_session_in_step(host: Host) -> None:
+    """The rest of a stream whose verb has failed is read and dropped; the next question gets its own answer."""
+    agent = host.locked()
+    one = blog(1)
+    missing = agent.ask("declare", **one.declaration())["missing"]
+    with pytest.raises(AgentError):
+        agent.put(missing, b"\0" * 3_000_000)
+    assert agent.ask("history", limit=1)["rows"][0]["event"] == "staging"
 
 
 def test_an_agent_killed_at_any_point_is_healed_by_the_next_session(host: Host) -> None:
