@@ -22,7 +22,7 @@ def lock(context: Context, args: Args) -> dict[str, Any]:
     context.lock.take(owner, release, verb)
     try:
         survey.check_owner(layout, context.app, context.stage)
-        if not os.path.lexists(layout.owner):
+        if not files.read_object(layout.owner):
             files.write_json(layout.owner, {"app": context.app, "stage": context.stage})
         _sweep(context)
     except BaseException:
@@ -41,7 +41,8 @@ def unlock(context: Context, args: Args) -> dict[str, Any]:  # noqa: ARG001
 
 def _make(path: str) -> None:
     try:
-        os.makedirs(path, 0o755)
+        os.makedirs(path)
+        os.chmod(path, 0o755)  # noqa: S103  whatever the umask: web servers read below it
     except FileExistsError:
         if not os.path.isdir(path):
             raise refused("{} is not a folder".format(path), "move it away, then deploy again") from None

@@ -13,6 +13,8 @@ from tagship.host.journal import Standing
 from tagship.host.layout import ID, Layout
 from tagship.host.locking import TRASH
 
+_LOGS = 20  # serials whose logs are kept in any case
+
 
 def unstage(context: Context, args: Args) -> dict[str, Any]:
     """Stop a release's process and remove all that is only its own. Never what `current` names."""
@@ -34,6 +36,7 @@ def prune(context: Context, args: Args) -> dict[str, Any]:
     kept = {current, *(good[-keep:] if keep else []), *service.live(layout)}
     removed = [name for name in ours if name not in kept]
     remove(context, removed, "removed")
+    _drop_logs(layout)
     return {"removed": removed}
 
 
@@ -96,6 +99,20 @@ def _collect(context: Context) -> None:
     unpacked = stored.installer(layout)
     used.update(one.installer[1] for one in left if one.installer and one.installer[1] != unpacked)
     objects.keep_only(used)
-    for sha256 in files.names(layout.wheels):
-        if sha256 not in used:
-            files.remove_tree(os.path.join(layout.wheels, sha256))
+    unused = [sha256 for sha256 in files.names(layout.wheels) if sha256 not in used]
+    for sha256 in unused:
+        files.remove_tree(os.path.join(layout.wheels, sha256))
+    if unused:
+        # uv keeps what it unpacked of them, and can't be told to forget one wheel; the next virtualenv fills it anew.
+        files.remove_tree(layout.cache)
+
+
+def _drop_logs(layout: Layout) -> None:
+    """Logs go with their releases, but the newest stay: they say why a deploy failed."""
+    kept = {name.partition("-")[0] for name in files.names(layout.releases)}
+    logs = [name for name in files.names(layout.log) if name.partition(".")[0].isdigit()]
+    serials = sorted({name.partition(".")[0] for name in logs}, key=int)
+    kept.update(serials[-_LOGS:])
+    for name in logs:
+        if name.partition(".")[0] not in kept:
+            files.remove(os.path.join(layout.log, name))

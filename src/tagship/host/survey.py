@@ -111,10 +111,8 @@ def _check_owner(layout: Layout, app: str, stage: str) -> None:
 
 def check_owner(layout: Layout, app: str, stage: str) -> None:
     """Raise `refused` where the root says that it belongs to another app or stage."""
-    if not os.path.lexists(layout.owner):
-        return
     owner = files.read_object(layout.owner)
-    if (owner.get("app"), owner.get("stage")) != (app, stage):
+    if owner and (owner.get("app"), owner.get("stage")) != (app, stage):
         raise refused(
             "{} belongs to the app `{}`, stage `{}`".format(layout.root, owner.get("app"), owner.get("stage")),
             "give this stage a `root` of its own",

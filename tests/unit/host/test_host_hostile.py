@@ -196,6 +196,7 @@ def test_a_survey_survives_whatever_lies_in_the_root_and_creates_nothing(host: H
     (root / "state" / "journal.jsonl").mkdir(parents=True)
     (root / "state" / "lock").mkdir()
     (root / "state" / "front.json").write_text("[]")
+    (root / "state" / "owner.json").write_text("")
     (root / "shared").write_text("a file")
     (root / "objects").symlink_to("/nowhere")
     (root / "current").write_text("a file")
