@@ -1,4 +1,4 @@
-"""Every error tagship raises on purpose, as one tree; each leaf knows its exit code.
+"""Every error tagship raises on purpose, as one tree; each leaf knows its exit code and its outcome.
 
 ::
 
@@ -37,6 +37,8 @@ class TagshipError(Exception):
     """
 
     exit_code = 1
+    outcome = "degraded"
+    """The word of the result event: a bug may have left anything."""
 
     def __init__(self, what: str, *, where: str = "", cure: str = "", tail: Sequence[str] = ()) -> None:
         super().__init__(what)
@@ -54,6 +56,7 @@ class UsageError(TagshipError):
     """The command line can't be carried out as it was typed."""
 
     exit_code = 2
+    outcome = "refused"
 
 
 class _SourceError(UsageError):
@@ -104,6 +107,7 @@ class Refused(TagshipError):
     """The order was understood and not carried out; nothing was changed anywhere."""
 
     exit_code = 3
+    outcome = "refused"
 
 
 class TagRefused(Refused):
@@ -173,6 +177,7 @@ class Restored(TagshipError):
     """The work failed midway and every host is back where its own survey found it."""
 
     exit_code = 4
+    outcome = "restored"
 
 
 class Degraded(TagshipError):
@@ -197,6 +202,7 @@ class Locked(TagshipError):
     """Someone else holds a host's lock; `holder` tells owner, release and since when (UTC, ISO 8601)."""
 
     exit_code = 6
+    outcome = "locked"
 
     def __init__(self, what: str, *, host: str, holder: Mapping[str, str], cure: str = "") -> None:
         super().__init__(what, where=host, cure=cure)
@@ -208,3 +214,4 @@ class Interrupted(TagshipError):
     """Ctrl-C or SIGTERM arrived; what had begun was put back."""
 
     exit_code = 130
+    outcome = "restored"

@@ -38,7 +38,6 @@ Line = tuple[str, str]
 """A line of text and its style on a terminal: a rich style such as `bold red`, or nothing."""
 
 _WORDS = {1: "bug", 2: "usage", 3: "refused", 4: "restored", 5: "degraded", 6: "locked", 130: "interrupted"}
-_OUTCOMES = {2: "refused", 3: "refused", 4: "restored", 6: "locked", 130: "restored"}
 _ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b.?")
 _CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 
@@ -49,6 +48,7 @@ class Failure:
 
     kind: str
     exit: int
+    outcome: str
     where: str
     what: str
     cure: str
@@ -62,6 +62,7 @@ class Failure:
         return Failure(
             kind=type(error).__name__,
             exit=error.exit_code,
+            outcome=error.outcome,
             where=error.where,
             what=error.what,
             cure=error.cure,
@@ -72,7 +73,7 @@ class Failure:
 
     def result(self) -> dict[str, Any]:
         """The end of a JSON stream that the error cut short; an error of unknown reach counts as `degraded`."""
-        return {**RESULT, "outcome": _OUTCOMES.get(self.exit, "degraded"), "exit": self.exit}
+        return {**RESULT, "outcome": self.outcome, "exit": self.exit}
 
 
 def step_line(event: Event) -> str:
@@ -90,18 +91,16 @@ def note_line(event: Event) -> Line:
 
 
 def failure_lines(failure: Failure) -> Iterator[Line]:
-    """Where, what, where each host stands, cure, and the last lines of what failed."""
+    """Where, what, where each host stands, cure, and what else was said: last lines of output, paths, reasons."""
     word = _WORDS.get(failure.exit, "failed")
     where = f"{failure.where}: " if failure.where else ""
     yield f"{word}: {where}{failure.what}", "bold red"
-    for name, state in (*failure.hosts.items(), *failure.holder.items()):
+    for name, state in failure.hosts.items():
         yield f"  {name}: {state}", ""
     if failure.cure:
         yield f"  cure: {failure.cure}", ""
-    if failure.tail:
-        yield "  last lines:", ""
-        for line in failure.tail:
-            yield f"    | {line}", "dim"
+    for line in failure.tail:
+        yield f"    | {line}", "dim"
 
 
 def plan_lines(data: Mapping[str, Any]) -> Iterator[Line]:
@@ -121,18 +120,20 @@ def plan_lines(data: Mapping[str, Any]) -> Iterator[Line]:
 def result_lines(data: Mapping[str, Any]) -> Iterator[Line]:
     """One line that sums up what is live, and one for each host where not all is well.
 
-    A verb that ends without a release has said everything already, with its table, its notes or its failure.
+    A verb that changes no release has said everything already, with its table, its notes or its failure.
     """
     result = {**RESULT, **data}
-    good = result["exit"] == 0
-    if result["release"]:
-        before = result["previous"]
-        text = f"{result['outcome']}: {result['release']}"
-        text += f" (before: {before})" if before and before != result["release"] else ""
-        text += (
-            f"{on_hosts(len(result['hosts']))}, {result['seconds']:.2f} s, {human_bytes(result['bytes_sent'])} sent"
-        )
-        yield text, "bold green" if good else "bold red"
+    release, before, good = result["release"], result["previous"], result["exit"] == 0
+    if not release and result["outcome"] != "stopped":
+        return
+    text = f"{result['outcome']}: {release or before}"
+    if not good:
+        text += " isn't live everywhere" if result["outcome"] == Degraded.outcome else " didn't go live"
+    elif release and before and before != release:
+        text += f" (before: {before})"
+    text += on_hosts(len(result["hosts"])) if good else ""
+    text += f", {result['seconds']:.2f} s, {human_bytes(result['bytes_sent'])} sent"
+    yield text, "bold green" if good else "bold red"
     for host in result["hosts"]:
         if not (good and host["ok"]):
             yield f"  {host['host']}: {host['release'] or 'no release'}{'' if host['ok'] else ', not well'}", ""

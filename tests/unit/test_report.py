@@ -171,16 +171,19 @@ def test_a_failure_says_where_what_cure_and_the_last_lines() -> None:
         "degraded: flip: two versions",
         "  web2: 0001-v1",
         "  cure: fab deploy",
-        "  last lines:",
         "    | red?",
     ]
 
 
 def test_a_lock_names_its_holder() -> None:
-    """Who, what and since when."""
+    """Programs get who, what and since when as data; for people the sentence says it once."""
     holder = {"owner": "ada@desk", "release": "0003-v3", "since": "2026-01-02T03:04:05Z"}
-    _, err = spoken(error=Locked("someone else is deploying", host="web1", holder=holder))
-    assert [f"  {key}: {value}" for key, value in holder.items()] == err.splitlines()[1:]
+    error = Locked("locked by ada@desk (deploy 0003-v3)", host="web1", holder=holder, cure="wait")
+    assert json_lines(spoken(json=True, error=error)[0])[0]["holder"] == holder
+    assert spoken(error=error)[1].splitlines() == [
+        "locked: web1: locked by ada@desk (deploy 0003-v3)",
+        "  cure: wait",
+    ]
 
 
 def test_plain_tables_are_aligned() -> None:
@@ -194,6 +197,8 @@ def test_plain_tables_are_aligned() -> None:
 def test_a_verb_that_ships_nothing_sums_up_nothing() -> None:
     """After a table, or a note that the site is built, there is nothing more to say."""
     assert spoken(Event("result", "", {"outcome": "unchanged", "exit": 0}))[0] == ""
+    ill = [{"host": "web1", "release": "0001-v1", "ok": False}]
+    assert spoken(Event("result", "", {"outcome": "unchanged", "exit": 0, "hosts": ill}))[0] == ""
     assert spoken(Event("result", "", {"outcome": "built", "exit": 0, "pages": 7, "seconds": 0.5}))[0] == ""
 
 
@@ -285,7 +290,7 @@ def test_a_terminal_shows_a_live_table() -> None:
     assert re.search(r"web2 +send +[━╸╺ ]+ 1\.0 MB of 2\.0 MB", words)
     assert re.search(r"here +pack +[━╸╺ ]+ 1 of 3 files", words), "what is done here has a row until it is done"
     assert "here" not in words[words.index("0001-v1") :]
-    assert words.rstrip().endswith("restored: web2: put back\r\n  last lines:\r\n    | why")
+    assert words.rstrip().endswith("restored: web2: put back\r\n    | why")
 
 
 def test_no_color_means_no_color() -> None:

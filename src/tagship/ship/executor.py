@@ -101,9 +101,8 @@ def _well(plan: Plan, fleet: Fleet, word: str) -> Outcome:
 def _ill(plan: Plan, fleet: Fleet, failure: Failure, states: dict[str, HostState]) -> Outcome:
     error = _verdict(failure, states)
     error.__cause__ = failure.error
-    word = {Restored: "restored", Degraded: "degraded", Interrupted: "interrupted"}[type(error)]
     return Outcome(
-        word,
+        error.outcome,
         error.exit_code,
         release=plan.release,
         previous=_previous(plan),

@@ -5,24 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from tagship.errors import (
-    Degraded,
-    Interrupted,
-    Locked,
-    Refused,
-    Restored,
-    TagshipError,
-    UsageError,
-)
-
-WORDS: tuple[tuple[type[TagshipError], str], ...] = (
-    (Locked, "locked"),
-    (Restored, "restored"),
-    (Degraded, "degraded"),
-    (Interrupted, "interrupted"),
-    (Refused, "refused"),
-    (UsageError, "refused"),
-)
+from tagship.errors import TagshipError
 
 
 @dataclass(frozen=True)
@@ -36,8 +19,8 @@ class HostOutcome:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The end of a verb. `outcome` is `live`, `stopped`, `unchanged`, `planned`, `refused`, `restored`, `degraded`,
-    `locked`, `interrupted` or `failed` (a bug); `exit` the exit code.
+    """The end of a verb. `outcome` is `live`, `stopped`, `unchanged`, `planned`, or its error's (`refused`,
+    `restored`, `degraded`, `locked`); `exit` the exit code.
     """
 
     outcome: str
@@ -65,5 +48,4 @@ class Outcome:
 
 def outcome_of(error: TagshipError, *, seconds: float = 0.0, bytes_sent: int = 0) -> Outcome:
     """The outcome of a verb that ended with `error` before any host was changed."""
-    word = next((word for kind, word in WORDS if isinstance(error, kind)), "failed")
-    return Outcome(word, error.exit_code, seconds=seconds, bytes_sent=bytes_sent, error=error)
+    return Outcome(error.outcome, error.exit_code, seconds=seconds, bytes_sent=bytes_sent, error=error)

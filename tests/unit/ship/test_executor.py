@@ -216,7 +216,7 @@ def test_a_host_that_goes_silent_is_a_typed_error() -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("step", ["link the tree", "flip", "mark"])
 def test_ctrl_c_and_sigterm_put_everything_back(number: signal.Signals, step: str) -> None:
-    """Whenever the signal comes, the fleet is as before, and the outcome is `interrupted`, exit 130."""
+    """Whenever the signal comes, the fleet is as before, and the outcome is `restored`, exit 130."""
     made = two_hosts_at_v1()
     before = made.picture()
     sent = threading.Event()
@@ -230,7 +230,7 @@ def test_ctrl_c_and_sigterm_put_everything_back(number: signal.Signals, step: st
     with made.fleet() as fleet:
         outcome = operations.deploy(fleet, STAGE, shipment("v0.2.0"), listen, made=MADE)
     assert isinstance(outcome.error, Interrupted)
-    assert (outcome.outcome, outcome.exit) == ("interrupted", 130)
+    assert (outcome.outcome, outcome.exit) == ("restored", 130)
     assert made.picture() == before
 
 

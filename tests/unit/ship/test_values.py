@@ -17,6 +17,7 @@ from tagship.config import Host, Stage
 from tagship.errors import (
     Degraded,
     HostRefused,
+    Interrupted,
     Locked,
     TagshipError,
     UsageError,
@@ -204,7 +205,8 @@ def test_a_plan_in_json_counts_long_lists() -> None:
         (UsageError("no"), "refused", 2),
         (Locked("no", host="h", holder={}), "locked", 6),
         (Degraded("no", hosts={}), "degraded", 5),
-        (TagshipError("no"), "failed", 1),
+        (Interrupted("no"), "restored", 130),
+        (TagshipError("no"), "degraded", 1),
     ],
 )
 def test_an_error_has_one_outcome(error: TagshipError, word: str, code: int) -> None:
