@@ -2,51 +2,54 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import time
 import traceback
 from collections.abc import Callable, Mapping
+from types import FrameType
 from typing import Any
 
-from tagship.errors import TagshipError, UsageError
+from tagship.errors import Interrupted, TagshipError, UsageError
 from tagship.events import Event
 from tagship.report import Report
-
-_OUTCOMES = {2: "refused", 3: "refused", 4: "restored", 5: "degraded", 6: "locked", 130: "restored"}
 
 
 def run(work: Callable[[Report], Mapping[str, Any]], *, json: bool = False) -> None:
     """Do `work` and leave with its exit code; whatever happens, a JSON reader gets a last `result` line.
 
-    `work` returns the data of the result event; `exit` in it is the code (0 when left out).
+    `work` returns the data of the result event; `exit` in it is the code (0 when left out), `seconds` how long it
+    took (measured here when left out).
     """
+    began = time.monotonic()
+    # SIGTERM ends a verb as Ctrl-C does: what was begun is put back, and scratch folders go.
+    signal.signal(signal.SIGTERM, _interrupt)
     with Report(json=json, stream=sys.stdout, err=sys.stderr) as report:
         try:
             result = dict(work(report))
         except TagshipError as error:
-            report.failure(error)
-            result = failed(error)
+            result = _failed(report, error)
         except KeyboardInterrupt:
-            report.failure(TagshipError("interrupted; nothing had been changed"))
-            result = {"outcome": "restored", "exit": 130}
-        except BrokenPipeError:
-            raise
+            result = _failed(report, Interrupted("interrupted; nothing was changed"))
         except Exception as error:
             bug = TagshipError(
                 f"a bug in tagship: {type(error).__name__}: {error}",
                 cure="please report it with the lines below; `fab status` tells how the hosts stand",
                 tail=traceback.format_exc().splitlines(),
             )
-            report.failure(bug)
-            result = {"outcome": "degraded", "exit": 1}
-        result.setdefault("exit", 0)
-        report(Event("result", "", result))
-    raise SystemExit(result["exit"])
+            result = _failed(report, bug)
+        report(Event("result", "", {"exit": 0, "seconds": round(time.monotonic() - began, 3), **result}))
+    raise SystemExit(result.get("exit", 0))
 
 
-def failed(error: TagshipError) -> dict[str, Any]:
-    """The result of a verb that ended in `error`; an error that knows more carries it as `result`."""
-    known: Mapping[str, Any] = getattr(error, "result", {})
-    return {**known, "outcome": _OUTCOMES.get(error.exit_code, "degraded"), "exit": error.exit_code}
+def number(flag: str, text: str, *, least: int, most: int) -> int:
+    """The whole number that a flag was given; raises `UsageError` unless it lies between `least` and `most`.
+
+    Flags take numbers as text, because Invoke answers anything else with a traceback.
+    """
+    if text.isascii() and text.isdigit() and least <= int(text) <= most:
+        return int(text)
+    raise UsageError(f"`{text}` is not a number from {least} to {most}", where=flag, cure=f"{flag} {least}, for one")
 
 
 def refuse_host_flag(context: Any) -> None:
@@ -57,3 +60,12 @@ def refuse_host_flag(context: Any) -> None:
             where="fab",
             cure="name the hosts in a stage of tagship.yml, and pick some of them with --limit HOST,HOST",
         )
+
+
+def _failed(report: Report, error: TagshipError) -> dict[str, Any]:
+    report.failure(error)
+    return {"outcome": error.outcome, "exit": error.exit_code}
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

@@ -20,7 +20,7 @@ from tagship.report import Report
 from tagship.verbs import console
 
 if TYPE_CHECKING:
-    from tagship.app import OnStage, Table
+    from tagship.app.stage import OnStage, Table
     from tagship.ship.outcome import Outcome
 
 _HELP = {
@@ -34,13 +34,13 @@ _TAG = {"tag": "the tag to ship (the newest version tag reachable from HEAD when
 def _run(context: Context, json: bool, stage: str, limit: str, work: Callable[[OnStage, Report], Outcome]) -> None:
     def on_stage(report: Report) -> Mapping[str, Any]:
         began = time.monotonic()
-        from tagship import app  # these two are imported when a verb runs, so that `fab --list` stays quick
+        from tagship.app.stage import open_stage  # both only when a verb runs, so that `fab --list` stays quick
         from tagship.ship.outcome import outcome_of
 
         try:
             console.refuse_host_flag(context)
             names = tuple(name.strip() for name in limit.split(",") if name.strip())
-            outcome = work(app.open_stage(Path.cwd(), stage, limit=names, listener=report), report)
+            outcome = work(open_stage(Path.cwd(), stage, limit=names, listener=report), report)
         except TagshipError as error:
             outcome = outcome_of(error, seconds=time.monotonic() - began)
         if outcome.error is not None:
@@ -50,11 +50,13 @@ def _run(context: Context, json: bool, stage: str, limit: str, work: Callable[[O
     console.run(on_stage, json=json)
 
 
-def _show(report: Report, title: str, table: Table) -> Outcome:
-    report.table(title, table.columns, table.rows)
-    from tagship.ship.outcome import Outcome  # as in `_run`
-
-    return Outcome("unchanged" if table.ok else "refused", 0 if table.ok else 3, hosts=table.hosts)
+def _show(report: Report, title: str, table: Table, *, nothing: str) -> Outcome:
+    """Show what a verb found, or say that it was `nothing`."""
+    if table.rows:
+        report.table(title, table.columns, table.rows)
+    else:
+        report.lines(nothing)
+    return table.outcome
 
 
 def _is_dry(context: Context) -> bool:
@@ -84,34 +86,48 @@ def rollback(context: Context, stage: str = LOCAL_STAGE, to: str = "", limit: st
 @task(help=_HELP)
 def status(context: Context, stage: str = LOCAL_STAGE, limit: str = "", json: bool = False) -> None:
     """Tell what is live on each host, and whether it answers."""
-    _run(context, json, stage, limit, lambda fleet, report: _show(report, stage, fleet.status()))
+
+    def work(fleet: OnStage, report: Report) -> Outcome:
+        return _show(report, f"status of {stage}", fleet.status(), nothing=f"{stage} has no hosts")
+
+    _run(context, json, stage, limit, work)
 
 
 @task(help=_HELP)
 def releases(context: Context, stage: str = LOCAL_STAGE, limit: str = "", json: bool = False) -> None:
     """List the releases on each host, and which of them are good."""
-    _run(context, json, stage, limit, lambda fleet, report: _show(report, f"releases on {stage}", fleet.releases()))
+
+    def work(fleet: OnStage, report: Report) -> Outcome:
+        return _show(report, f"releases on {stage}", fleet.releases(), nothing=f"no releases on {stage} yet")
+
+    _run(context, json, stage, limit, work)
 
 
 @task(help={**_HELP, "last": "how many journal rows of each host"})
-def history(context: Context, stage: str = LOCAL_STAGE, limit: str = "", last: int = 30, json: bool = False) -> None:
-    """Tell who did what, when, and how it ended: the journals of the hosts."""
-    _run(context, json, stage, limit, lambda fleet, report: _show(report, f"history of {stage}", fleet.history(last)))
+def history(
+    context: Context, stage: str = LOCAL_STAGE, limit: str = "", last: str = "30", json: bool = False
+) -> None:
+    """Tell who did what, and when: the journals of the hosts."""
+
+    def work(fleet: OnStage, report: Report) -> Outcome:
+        rows = console.number("--last", last, least=1, most=1_000_000)
+        return _show(report, f"history of {stage}", fleet.history(rows), nothing=f"nothing happened on {stage} yet")
+
+    _run(context, json, stage, limit, work)
 
 
 @task(help=_HELP)
 def verify(context: Context, stage: str = LOCAL_STAGE, limit: str = "", json: bool = False) -> None:
-    """Compare what is live with what was sealed, file by file; exit 3 where something drifted."""
+    """Compare what is live with what was sealed, file by file."""
 
     def work(fleet: OnStage, report: Report) -> Outcome:
-        found = fleet.verify()
-        return _show(report, f"{stage}: no drift" if found.ok else f"drift on {stage}", found)
+        return _show(report, f"drift on {stage}", fleet.verify(), nothing=f"no drift on {stage}")
 
     _run(context, json, stage, limit, work)
 
 
 @task(help=_HELP)
 def stop(context: Context, stage: str = LOCAL_STAGE, limit: str = "", json: bool = False) -> None:
-    """Stop the application and the front door; `fab deploy` starts them again."""
+    """Stop application and front door; `fab deploy` starts them again."""
     dry = _is_dry(context)
     _run(context, json, stage, limit, lambda fleet, _report: fleet.stop(dry=dry))

@@ -26,10 +26,10 @@ def build(_context: Context, out: str = "", drafts: bool = False, future: bool =
     """Build the site from posts/ and site/ into build/site."""
 
     def work(report: Report) -> dict[str, Any]:
-        from tagship import app  # imported when a verb runs, so that `inv --list` stays quick
+        from tagship.app import project as projects  # imported when a verb runs, so that `inv --list` stays quick
 
-        project = app.open_project(Path.cwd())
-        built = app.build(project, out=Path(out) if out else None, drafts=drafts, future=future, listener=report)
+        project = projects.open_project(Path.cwd())
+        built = projects.build(project, out=Path(out) if out else None, drafts=drafts, future=future, listener=report)
         return {"outcome": "built", **built}
 
     console.run(work, json=json)
@@ -37,18 +37,20 @@ def build(_context: Context, out: str = "", drafts: bool = False, future: bool =
 
 @task(
     help={
-        "port": "TCP port on 127.0.0.1",
+        "port": "TCP port on 127.0.0.1 (0: any free one)",
         "drafts": "include drafts (on by default here)",
         "future": "include posts of the future (on by default here)",
     }
 )
-def serve(_context: Context, port: int = 8080, drafts: bool = True, future: bool = True) -> None:
+def serve(_context: Context, port: str = "8080", drafts: bool = True, future: bool = True) -> None:
     """Serve the site while you write; the browser reloads on every change."""
 
     def work(report: Report) -> dict[str, Any]:
-        from tagship import app  # imported when a verb runs, so that `inv --list` stays quick
+        from tagship.app import project as projects  # imported when a verb runs, so that `inv --list` stays quick
 
-        app.serve(app.open_project(Path.cwd()), port=port, drafts=drafts, future=future, listener=report)
+        number = console.number("--port", port, least=0, most=65535)
+        project = projects.open_project(Path.cwd())
+        projects.serve(project, port=number, drafts=drafts, future=future, listener=report)
         return {"outcome": "stopped"}
 
     console.run(work)
@@ -59,9 +61,9 @@ def new(_context: Context, title: str) -> None:
     """Begin a post: posts/YYYY-MM-DD-slug.md, as a draft."""
 
     def work(report: Report) -> dict[str, Any]:
-        from tagship import app  # imported when a verb runs, so that `inv --list` stays quick
+        from tagship.app import project as projects  # imported when a verb runs, so that `inv --list` stays quick
 
-        path = app.new_post(app.open_project(Path.cwd()), title)
+        path = projects.new_post(projects.open_project(Path.cwd()), title)
         report.lines(str(path))
         return {"outcome": "written", "path": str(path)}
 
@@ -72,10 +74,11 @@ def new(_context: Context, title: str) -> None:
 def clean(_context: Context) -> None:
     """Remove build/ (and nothing else)."""
 
-    def work(_report: Report) -> dict[str, Any]:
-        from tagship import app  # imported when a verb runs, so that `inv --list` stays quick
+    def work(report: Report) -> dict[str, Any]:
+        from tagship.app import project as projects  # imported when a verb runs, so that `inv --list` stays quick
 
-        app.clean(app.open_project(Path.cwd()))
+        removed = projects.clean(projects.open_project(Path.cwd()))
+        report.lines("removed build/" if removed else "there is no build/ to remove")
         return {"outcome": "removed"}
 
     console.run(work)

@@ -1,0 +1,100 @@
+"""A project on this machine, and what the press does with it: build, serve, new, clean."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tagship import config as config_file
+from tagship.config import Config, Site
+from tagship.errors import ConfigError
+from tagship.events import Listener, note
+
+
+@dataclass(frozen=True)
+class Project:
+    """A folder with a tagship.yml, read from the working tree."""
+
+    root: Path
+    config: Config
+
+    @property
+    def site(self) -> Site:
+        """The press's settings; raises `ConfigError` where the project has none."""
+        if self.config.site is None:
+            raise ConfigError(
+                "there is no `site:`, so there is nothing to build",
+                path=self.root / config_file.FILE_NAME,
+                key="site",
+                cure="add `site: {title: ..., url: https://...}`",
+            )
+        return self.config.site
+
+
+def open_project(folder: Path) -> Project:
+    """The project at or above `folder`; raises `UsageError` and `ConfigError`."""
+    root = config_file.find_project(folder.resolve())
+    return Project(root, config_file.load(root / config_file.FILE_NAME))
+
+
+def build(project: Project, *, out: Path | None, drafts: bool, future: bool, listener: Listener) -> dict[str, Any]:
+    """Build the working tree's site into `out`, or `build/site`; the numbers of what was built.
+
+    Raises `ContentError` and `UsageError`; the last good site then stays.
+    """
+    from tagship.press import clock, output  # Markdown and Jinja2 cost 0.1 s: only where a site is built
+
+    built = output.publish(
+        project.root, project.site, clock=clock.clock_of(project.root), drafts=drafts, future=future, out=out
+    )
+    for warning in built.warnings:
+        note(listener, warning, level="warning")
+    for kind, left in (("draft", built.drafts), ("future post", built.future)):
+        if left:
+            note(listener, f"left out, {kind}: {', '.join(left)}")
+    where = str(out or Path(output.FOLDER) / output.LINK)
+    counts = (_count(built.pages, "page"), _count(built.posts, "post"), _count(built.assets, "asset"))
+    note(listener, f"{where}: {', '.join(counts)}")
+    return {"out": where, "pages": built.pages, "posts": built.posts, "assets": built.assets}
+
+
+def serve(project: Project, *, port: int, drafts: bool, future: bool, listener: Listener) -> None:
+    """Serve the site at 127.0.0.1:`port` until Ctrl-C, built again at every change. Raises `UsageError`."""
+    from tagship.press import serve as press_serve  # as in `build`
+
+    def site() -> Site:
+        return open_project(project.root).site
+
+    def tell(event: press_serve.Event) -> None:
+        if isinstance(event, press_serve.Serving):
+            note(listener, f"serving {event.url} (Ctrl-C ends it)")
+            return
+        because = (
+            f" ({', '.join(event.changed[:3])}{', ...' if len(event.changed) > 3 else ''})" if event.changed else ""
+        )
+        if isinstance(event, press_serve.Failed):
+            note(listener, f"not built{because}: {event.error}", level="warning")
+        else:
+            note(listener, f"built {event.report.pages} pages in {event.seconds:.2f} s{because}")
+
+    press_serve.serve(project.root, site, port=port, on_event=tell, drafts=drafts, future=future)
+
+
+def new_post(project: Project, title: str) -> Path:
+    """Begin a post dated today in the site's time zone; its path. Raises `UsageError` if there is one already."""
+    from tagship.press import new  # as in `build`
+
+    return new.new_post(project.root, project.site, title, now=dt.datetime.now(dt.UTC))
+
+
+def clean(project: Project) -> bool:
+    """Remove build/; False when there was nothing to remove."""
+    from tagship.press import output  # as in `build`
+
+    return output.clean(project.root)
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'s' * (number != 1)}"

@@ -1,0 +1,200 @@
+"""A stage of a project, and the verbs that work on its hosts."""
+
+from __future__ import annotations
+
+import datetime as dt
+import getpass
+import socket
+import time
+from collections.abc import Sequence, Set
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tagship.app.packing import Packed
+from tagship.app.project import Project, open_project
+from tagship.config import App, Stage
+from tagship.errors import Refused, UsageError
+from tagship.events import Event, Listener, note
+from tagship.manifest import Manifest, url_changes
+from tagship.release import bundle, tags
+from tagship.release.tags import Tag
+from tagship.ship import operations
+from tagship.ship.fleet import Fleet
+from tagship.ship.outcome import HostOutcome, Outcome
+from tagship.ship.shipment import Made
+from tagship.ship.survey import Release
+
+
+@dataclass(frozen=True)
+class Table:
+    """What a verb that only looks has to show: headings, rows, and how it ended."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+    outcome: Outcome
+
+
+@dataclass(frozen=True)
+class OnStage:
+    """A project and one of its stages; each method is a verb, which connects, works and closes."""
+
+    project: Project
+    name: str
+    stage: Stage
+    listener: Listener
+
+    def deploy(self, tag: str | None, *, dry: bool = False) -> Outcome:
+        """Put `tag` (the newest version tag when None) live on every host; `dry` stops once the plan is told.
+
+        Raises, with nothing changed, `TagRefused`, `ConfigError`, `ContentError`, `BundleRefused`, `CommandFailed`,
+        `HostRefused`, `Refused`, `Locked`, `StalePlan`; what failed later is the outcome's `error`.
+        """
+        root = self.project.root
+        chosen = tags.resolve(root, tag)
+        self._tell_tag(chosen)
+        config = bundle.read_config(root, chosen)
+        with self._connect(config.app) as fleet:
+            for survey in fleet.surveys.values():
+                tags.check_not_moved(chosen, {release.tag: release.commit for release in survey.releases})
+            shipment = Packed(root, chosen, config, self.listener).shipment()
+            live = operations.live_manifests(fleet, shipment)
+            shipment = replace(shipment, known={m.digest: m for m in live.values()}.get)
+            tell = self._with_urls(next(iter(live.values()), None), shipment.manifest)
+            made = Made(by=_owner(), at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"))
+            return operations.deploy(fleet, self.stage, shipment, tell, made=made, dry=dry)
+
+    def rollback(self, to: str | None, *, dry: bool = False) -> Outcome:
+        """Go down to the previous good release, or to the tag or id `to`. Raises as `deploy`."""
+        app = self.project.config.app
+        with self._connect(app) as fleet:
+            return operations.rollback(fleet, self.stage, app.probe, self.listener, owner=_owner(), to=to, dry=dry)
+
+    def stop(self, *, dry: bool = False) -> Outcome:
+        """Stop the application and the front door everywhere. Raises as `deploy`."""
+        app = self.project.config.app
+        with self._connect(app) as fleet:
+            return operations.stop(fleet, self.stage, app.probe, self.listener, owner=_owner(), dry=dry)
+
+    def status(self) -> Table:
+        """What is live on each host and whether it answers. Raises `HostRefused`."""
+        with self._connect(self.project.config.app) as fleet:
+            rows = tuple(
+                (
+                    status.host,
+                    status.current.id if status.current else None,
+                    status.current.state if status.current else None,
+                    status.current.pid if status.current else None,
+                    f"http://{status.front}/" if status.front else None,
+                    _words_of(status),
+                )
+                for status in operations.status(fleet)
+            )
+            ill = {status.host for status in operations.status(fleet) if not status.well}
+            return Table(("host", "release", "state", "pid", "front", "health"), rows, _looked(fleet, ill))
+
+    def releases(self) -> Table:
+        """The releases on each host, oldest first. Raises `HostRefused`."""
+        with self._connect(self.project.config.app) as fleet:
+            rows = tuple(
+                (host, known.id, known.tag, known.commit[:12], known.state, _role(known, fleet.surveys[host].current))
+                for host, on_host in operations.releases(fleet).items()
+                for known in on_host
+            )
+            return Table(("host", "release", "tag", "commit", "state", "role"), rows, _looked(fleet))
+
+    def history(self, last: int) -> Table:
+        """The newest `last` journal rows of each host, oldest first. Raises `HostRefused`."""
+        with self._connect(self.project.config.app) as fleet:
+            rows = tuple(
+                (host, *(row.get(key) for key in ("at", "event", "release", "by")))
+                for host, journal in operations.history(fleet, last).items()
+                for row in journal
+            )
+            return Table(("host", "at", "what", "release", "by"), rows, _looked(fleet))
+
+    def verify(self) -> Table:
+        """What differs from what was sealed, path by path; the outcome then has an error. Raises `HostRefused`."""
+        with self._connect(self.project.config.app) as fleet:
+            found = operations.verify(fleet)
+            rows = tuple((drift.host, drift.release, drift.path, drift.what) for drift in found)
+            outcome = _looked(fleet, {drift.host for drift in found})
+        if found:
+            outcome = replace(outcome, outcome=Refused.outcome, exit=Refused.exit_code, error=_drifted(found))
+        return Table(("host", "release", "path", "drift"), rows, outcome)
+
+    def _connect(self, app: App) -> Fleet:
+        return operations.connect(self.name, self.stage, app, self.project.root)
+
+    def _tell_tag(self, tag: Tag) -> None:
+        ahead = f"; HEAD is {tag.ahead} commit{'s' if tag.ahead != 1 else ''} ahead of it" if tag.ahead else ""
+        note(self.listener, f"{tag.name} is commit {tag.commit[:12]}{ahead}")
+        for warning in tag.warnings:
+            note(self.listener, warning, level="warning")
+
+    def _with_urls(self, live: Manifest | None, new: Manifest) -> Listener:
+        """The listener, told with the plan which URLs it adds, changes and takes away."""
+        changes = asdict(url_changes(live, new))
+
+        def tell(event: Event) -> None:
+            if event.name == "plan":
+                event = Event(event.name, event.host, {**event.data, "urls": changes})
+            self.listener(event)
+
+        return tell
+
+
+def open_stage(folder: Path, name: str, *, limit: tuple[str, ...], listener: Listener) -> OnStage:
+    """The stage called `name` of the project at or above `folder`, only the hosts of `limit` if it names any.
+
+    Raises `UsageError` and `ConfigError`.
+    """
+    project = open_project(folder)
+    stage = project.config.stage(name)
+    if limit:
+        called = {host.name or host.host: host for host in stage.hosts}
+        unknown = [host for host in limit if host not in called]
+        if unknown:
+            known = ", ".join(called) or "the embedded stage has only this machine"
+            raise UsageError(f"--limit names no host of {name}: {', '.join(unknown)}", cure=f"its hosts: {known}")
+        if len(limit) < len(called):
+            left = ", ".join(host for host in called if host not in limit)
+            note(listener, f"only {', '.join(limit)}; left as it is: {left}", level="warning")
+        stage = msgspec.structs.replace(stage, hosts=tuple(called[host] for host in called if host in limit))
+    return OnStage(project, name, stage, listener)
+
+
+def _looked(fleet: Fleet, ill: Set[str] = frozenset()) -> Outcome:
+    """The end of a verb that changes nothing; the hosts in `ill` aren't as they should be."""
+    hosts = tuple(HostOutcome(host, survey.current, host not in ill) for host, survey in fleet.surveys.items())
+    return Outcome("unchanged", hosts=hosts, seconds=time.monotonic() - fleet.started, bytes_sent=fleet.bytes_sent)
+
+
+def _drifted(found: Sequence[operations.Drift]) -> Refused:
+    return Refused(
+        f"not as it was sealed: {len(found)} difference{'s' * (len(found) != 1)}",
+        where=", ".join(dict.fromkeys(drift.host for drift in found)),
+        cure="find out who changed it; `fab rollback`, then `fab deploy`, puts a release there that is built anew",
+    )
+
+
+def _owner() -> str:
+    return f"{getpass.getuser()}@{socket.gethostname()}"
+
+
+def _role(release: Release, current: str | None) -> str | None:
+    return "current" if release.id == current else ("running" if release.pid else None)
+
+
+def _words_of(status: operations.HostStatus) -> str:
+    if status.well:
+        return "well"
+    if status.current is None:
+        return "nothing is live"
+    if status.serving is None:
+        return "not running"
+    if status.serving != status.current.id:
+        return f"{status.serving} answers"
+    return "front door closed" if status.front is None else status.current.state
