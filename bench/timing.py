@@ -26,9 +26,11 @@ class Timed:
 
 def run(argv: Sequence[str], folder: Path, *, env: Mapping[str, str] | None = None) -> tuple[float, str]:
     """Run a command to its end in `folder`; its wall seconds and stdout. Ends with its output if it fails."""
+    # As a user has it: with Python's bytecode cache.
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     began = time.perf_counter()
     done = subprocess.run(
-        argv, cwd=folder, env={**os.environ, **(env or {})}, capture_output=True, text=True, check=False
+        argv, cwd=folder, env={**inherited, **(env or {})}, capture_output=True, text=True, check=False
     )
     seconds = time.perf_counter() - began
     if done.returncode:
