@@ -80,6 +80,8 @@ def test_wheels_are_installed_offline_in_the_final_place(host: Host, tmp_path: P
     assert log.endswith("hello\n")
     agent.ask("seal", release=one.id)
     packages = site_packages(host, one.id)
+    if tool == "uv":
+        assert (packages / "greet.py").stat().st_nlink > 1  # a hard link of uv's cache, unpacked once
     for source, compiled in (
         (packages / "greet.py", packages / "__pycache__"),
         (host.path("releases", one.id, "app/mod.py"), host.path("releases", one.id, "app/__pycache__")),
