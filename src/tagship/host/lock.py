@@ -25,6 +25,8 @@ class Lock:
 
     def __init__(self, path: str) -> None:
         self.path = path
+        self.owner: Optional[str] = None
+        """Who took it, while it is held."""
         self._fd: Optional[int] = None
 
     @property
@@ -40,6 +42,7 @@ class Lock:
         data = json.dumps(note).encode()
         os.pwrite(self._fd, data, 0)
         os.ftruncate(self._fd, len(data))
+        self.owner = owner
 
     def _acquire(self) -> int:
         # Inherited by nobody: Python opens with O_CLOEXEC, and a child that had it would keep the lock alive.
@@ -65,7 +68,7 @@ class Lock:
     def free(self) -> None:
         """Wipe the note and let go; nothing to do where it isn't held."""
         if self._fd is not None:
-            fd, self._fd = self._fd, None
+            fd, self._fd, self.owner = self._fd, None, None
             try:
                 os.ftruncate(fd, 0)
             finally:
