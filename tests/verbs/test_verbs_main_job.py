@@ -1,0 +1,121 @@
+"""The main job, as a user does it: two tags, deploys under a reader's eyes, down again, and healing."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from verbs.project import Project, eventually
+
+from tagship.scaffold.reader import Reader, get
+
+
+def test_two_tags_and_down_again_without_a_failed_request(project: Project) -> None:
+    """A reader sees 0 failures through a deploy and a rollback, and each change moves every answer."""
+    assert project.told("fab", "deploy").result["outcome"] == "live"
+    project.tag("v1.1.0", {"version.txt": "two"})
+    with Reader(project.front, ["/"]) as reader:
+        up = project.told("fab", "deploy")
+        assert get(project.front, "/").body == b"two"
+        down = project.told("fab", "rollback")
+    assert get(project.front, "/").body == b"one"
+    seen = reader.reading
+    assert (seen.failed, seen.failures) == (0, ())
+    assert set(seen.releases) == {"0001-v1.0.0", "0002-v1.1.0"}
+    assert (up.result["release"], up.result["previous"]) == ("0002-v1.1.0", "0001-v1.0.0")
+    assert (down.result["release"], down.result["previous"]) == ("0001-v1.0.0", "0002-v1.1.0")
+    assert up.result["hosts"] == [{"host": "local", "release": "0002-v1.1.0", "ok": True}]
+    assert up.result["bytes_sent"] > 0
+    assert len(project.services()) == 1
+
+
+def test_an_identical_deploy_changes_nothing(project: Project) -> None:
+    """The same tag again, and another tag of the same content: unchanged, and not a file is touched."""
+    project.run("fab", "deploy")
+    before = project.snapshot()
+    again = project.told("fab", "deploy")
+    assert (again.exit, again.result["outcome"], again.result["release"]) == (0, "unchanged", "0001-v1.0.0")
+    assert project.snapshot() == before
+    said = project.run("fab", "deploy").said
+    assert "unchanged: 0001-v1.0.0" in said
+
+
+def test_rollback_goes_on_down_until_there_is_nothing_below(project: Project) -> None:
+    """Each rollback goes to the next good release; at the oldest it is refused; --to goes up again, by tag or id."""
+    project.run("fab", "deploy")
+    for number in (1, 2):
+        project.tag(f"v1.{number}.0", {"version.txt": str(number)})
+        assert project.run("fab", "deploy").exit == 0
+    assert project.told("fab", "rollback").result["release"] == "0002-v1.1.0"
+    assert project.told("fab", "rollback").result["release"] == "0001-v1.0.0"
+    before = project.snapshot()
+    refused = project.told("fab", "rollback")
+    assert (refused.exit, refused.result["outcome"]) == (3, "refused")
+    assert "no earlier release" in refused.error["what"]
+    assert project.snapshot() == before
+    assert project.told("fab", "rollback", "--to", "v1.2.0").result["release"] == "0003-v1.2.0"
+    assert project.told("fab", "rollback", "--to", "0001-v1.0.0").result["release"] == "0001-v1.0.0"
+    assert get(project.front, "/").body == b"one"
+    unknown = project.run("fab", "rollback", "--to", "v9")
+    assert unknown.exit == 3
+    assert "v9" in unknown.err
+    who = project.told("fab", "history").of("row")
+    flips = [row for row in who if row["what"] == "flipped"]
+    assert len(flips) == 7
+    assert all(row["by"] for row in flips)
+
+
+def test_a_stopped_site_is_healed_by_deploy(project: Project) -> None:
+    """After `fab stop` nothing of ours runs and `current` stays; `fab deploy` starts the same release again."""
+    project.run("fab", "deploy")
+    stopped = project.told("fab", "stop")
+    assert (stopped.exit, stopped.result["outcome"]) == (0, "stopped")
+    assert project.processes() == {}
+    assert project.current == "0001-v1.0.0"
+    healed = project.told("fab", "deploy")
+    assert (healed.exit, healed.result["release"]) == (0, "0001-v1.0.0")
+    assert get(project.front, "/").body == b"one"
+    again = project.told("fab", "stop")
+    assert again.result["outcome"] == "stopped"
+    twice = project.told("fab", "stop")
+    assert (twice.exit, twice.result["outcome"]) == (0, "unchanged")
+
+
+def test_a_killed_service_is_seen_and_healed(project: Project) -> None:
+    """status says that nothing answers, and deploy brings it back."""
+    project.run("fab", "deploy")
+    (pid,) = project.services()
+    os.kill(pid, signal.SIGKILL)
+    eventually(lambda: not project.services(), "the service lives on")
+    sick = project.told("fab", "status")
+    (row,) = sick.of("row")
+    assert (row["host"], row["release"], row["health"], row["pid"]) == ("local", "0001-v1.0.0", "not running", None)
+    assert sick.result["hosts"] == [{"host": "local", "release": "0001-v1.0.0", "ok": False}]
+    assert "not running" in project.run("fab", "status").out
+    healed = project.told("fab", "deploy")
+    assert (healed.exit, healed.result["outcome"]) == (0, "live")
+    assert get(project.front, "/").body == b"one"
+    assert project.told("fab", "status").of("row")[0]["health"] == "well"
+
+
+def test_verify_names_what_was_tampered_with(project: Project) -> None:
+    """A changed, an added and a removed file are each named by path, with exit code 3; without drift it is 0."""
+    project.run("fab", "deploy")
+    sound = project.run("fab", "verify")
+    assert (sound.exit, sound.err) == (0, "")
+    assert "no drift" in sound.out
+    release = project.root / "releases" / "0001-v1.0.0"
+    changed = release / "app" / "version.txt"
+    changed.chmod(0o644)
+    changed.write_text("evil")
+    release.joinpath("app").chmod(0o755)
+    release.joinpath("app", "added.py").write_text("evil")
+    release.joinpath("public").chmod(0o755)
+    release.joinpath("public", "404.html").unlink()
+    drifted = project.told("fab", "verify")
+    assert (drifted.exit, drifted.result["outcome"]) == (3, "refused")
+    assert {"app/version.txt", "app/added.py", "public/404.html"} <= {row["path"] for row in drifted.of("row")}
+    assert drifted.result["hosts"][0]["ok"] is False
+    said = project.run("fab", "verify")
+    assert said.exit == 3
+    assert "app/version.txt" in said.out
