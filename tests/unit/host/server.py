@@ -62,8 +62,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 self.answer(file.read())
         elif path.startswith("/status/"):
             self.answer(b"as asked", int(path.rpartition("/")[2]))
-        elif path == "/secret":
-            self.answer(os.environ.get("SECRET", "none").encode())
+        elif path.startswith("/env/"):
+            self.answer(os.environ.get(path.rpartition("/")[2], "none").encode())
         else:
             self.answer(os.environ["TAGSHIP_RELEASE"].encode())
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import socket
+import tempfile
 import threading
 import time
 from collections.abc import Callable
 
 import pytest
 from unit.host.client import PROBE, Agent, AgentError, Host, Release, blog, go_live, stage_until, until
+
+from tagship.host import drain
 
 
 def connect(listen: str) -> socket.socket:
@@ -298,6 +301,24 @@ def test_a_drain_waits_for_a_slow_request_and_no_longer_than_it_may(host: Host, 
     assert agent.ask("halt", release=two.id, drain=0.3)["forced"] is True
     second.join()
     assert b"slow" not in slow[1]
+
+
+def test_a_connection_counts_from_before_it_is_accepted_until_its_server_closes_it() -> None:
+    """Those queued on a listener are what a stop right after a flip would lose; the listener itself is none."""
+    with tempfile.TemporaryDirectory() as short, socket.socket(socket.AF_UNIX) as listener:
+        path = f"{short}/with blank.sock"
+        listener.bind(path)
+        listener.listen()
+        assert drain.connections(path) == 0
+        with socket.socket(socket.AF_UNIX) as first, socket.socket(socket.AF_UNIX) as second:
+            first.connect(path)
+            second.connect(path)
+            assert drain.connections(path) == 2
+            accepted, _ = listener.accept()
+            assert drain.connections(path) == 2
+            accepted.close()
+            assert drain.connections(path) == 1
+            assert drain.connections(path + "2") == 0
 
 
 def test_a_process_that_ignores_sigterm_is_killed(host: Host) -> None:

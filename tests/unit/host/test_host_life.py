@@ -6,6 +6,7 @@ import json
 import os
 import stat
 import sys
+import threading
 import urllib.request
 from pathlib import Path
 
@@ -130,7 +131,11 @@ def test_the_env_file_reaches_service_and_commands_and_its_values_no_error(host:
     agent = host.locked()
     one = blog(1, env="site.env")
     go_live(agent, one, None, listen)
-    assert get(listen, "/secret")[0] == tricky
+    assert get(listen, "/env/SECRET")[0] == tricky
+    assert get(listen, "/env/QUOTED")[0] == " in 'quotes' "
+    assert get(listen, "/env/SHORT")[0] == "ab"
+    quoted = "import os; assert os.environ['QUOTED'] == ' in \\'quotes\\' '"
+    agent.ask("command", release=one.id, argv=["python", "-c", quoted], title="smoke")
     code = "import os, sys; print(os.environ['SECRET'], os.environ['QUOTED'], os.environ['SHORT']); sys.exit(3)"
     with pytest.raises(AgentError) as failed:
         agent.ask("command", release=one.id, argv=["python", "-c", code], title="smoke")
@@ -141,7 +146,7 @@ def test_the_env_file_reaches_service_and_commands_and_its_values_no_error(host:
     agent.ask("halt", release=one.id, drain=0)
     env.write_text("SECRET=changed\n")
     agent.ask("start", release=one.id, probe=PROBE)
-    assert get(listen, "/secret")[0] == "changed"
+    assert get(listen, "/env/SECRET")[0] == "changed"
 
 
 def test_an_env_file_that_others_can_read_is_refused_by_survey_and_furnish(host: Host) -> None:
@@ -237,7 +242,7 @@ def test_prune_keeps_current_the_last_good_ones_and_whatever_lives(host: Host) -
         previous = release
     host.path("releases", "mine").mkdir()
     host.path("releases", "0001-not-ours").mkdir()
-    os.utime(host.path("releases", releases[0].id), (9e8, 9e8))
+    os.utime(host.path("releases", releases[0].id), (4e9, 4e9))
     one, two, three, four, five, six = releases
     assert agent.ask("prune", keep=1)["removed"] == [one.id, two.id]
     agent.ask("halt", release=three.id, drain=0)
@@ -290,6 +295,18 @@ def test_a_service_that_fails_says_why(host: Host) -> None:
     assert "no-such-program" in failed.value.tail[-1]
 
 
+def test_answers_of_another_release_s_process_prove_nothing(host: Host) -> None:
+    """A release is well when its own process answers, not when somebody does on its socket."""
+    agent = host.locked()
+    one = blog(1)
+    go_live(agent, one, None)
+    other = next(host.home.glob(".cache/tagship/run/*/0001/web.sock"))
+    two = blog(2, start=["sh", "-c", f'ln -s {other} "$TAGSHIP_SOCKET"; exec sleep 600'])
+    stage_until(agent, two)
+    with pytest.raises(AgentError, match=f"the process behind its socket is of {one.id}"):
+        agent.ask("start", release=two.id, probe={**PROBE, "timeout": 1})
+
+
 def test_flip_refuses_what_it_was_not_planned_for(host: Host) -> None:
     """Another `from`, a release that isn't staged, a `current` that isn't our link: nothing changes."""
     agent = host.locked()
@@ -317,6 +334,34 @@ def test_flip_refuses_what_it_was_not_planned_for(host: Host) -> None:
         agent.ask("flip", to=one.id, **{"from": None})
     assert host.survey(agent)["current_kind"] == "foreign"
     assert host.journal()[-1] == ("flipped", None)
+
+
+def test_a_reader_never_finds_current_missing_between_flips(host: Host) -> None:
+    """One rename, whatever it replaces: two hundred flips, and a reader that looks all the while."""
+    agent = host.locked()
+    one, two = blog(1), blog(2)
+    stage_until(agent, one)
+    stage_until(agent, two, base=one)
+    agent.ask("flip", to=one.id, **{"from": None})
+    done = threading.Event()
+    seen: set[str] = set()
+
+    def look() -> None:
+        while not done.is_set():
+            try:
+                seen.add(os.readlink(host.path("current")))  # noqa: PTH115
+            except OSError as error:
+                seen.add(str(error))
+
+    reader = threading.Thread(target=look)
+    reader.start()
+    old, new = one.id, two.id
+    for _ in range(200):
+        agent.ask("flip", to=new, **{"from": old})
+        old, new = new, old
+    done.set()
+    reader.join()
+    assert seen == {f"releases/{one.id}", f"releases/{two.id}"}
 
 
 def test_a_serial_is_given_once_even_where_its_release_failed(host: Host) -> None:

@@ -239,6 +239,8 @@ def test_a_held_lock_names_its_holder_and_a_loser_changes_nothing(host: Host) ->
     holder.process.wait()
     third.ask("lock", owner="eve", release=None, verb="deploy")
     assert host.survey(third)["lock"]["owner"] == "eve"
+    third.ask("unlock")
+    assert host.survey(third)["lock"] is None
 
 
 def test_of_many_who_ask_at_once_one_gets_the_lock(host: Host) -> None:
