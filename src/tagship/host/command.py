@@ -7,7 +7,7 @@ import os
 import time
 from typing import Any
 
-from tagship.host import environment, service, stored
+from tagship.host import environment, files, stored
 from tagship.host.context import Args, Context
 from tagship.host.envfile import mask
 from tagship.host.faults import failed, from_os_error, usage
@@ -64,7 +64,7 @@ def run(
     if status and not may_fail:
         if is_full(layout.root):  # then its last words, and whatever it was about to write, are lost
             full = from_os_error(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), title))
-            full.tail = mask(service.tail(log, size), secrets)
+            full.tail = mask(files.tail(log, size), secrets)
             raise full
         how = "exit status {}".format(status) if status > 0 else "signal {}".format(-status)
         what = "{} failed: {}".format(title, how)
@@ -72,7 +72,7 @@ def run(
         raise failed(
             mask([what], secrets)[0],
             "mend what the last lines say, tag again, deploy; the whole output is in {} on the host".format(where),
-            mask(service.tail(log, size), secrets),
+            mask(files.tail(log, size), secrets),
         )
     return round(time.monotonic() - began, 3)
 

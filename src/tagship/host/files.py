@@ -11,6 +11,8 @@ NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
+_TAIL = 64 << 10  # bytes at a log's end that are looked at
+
 
 def write_all(fd: int, data: bytes) -> None:
     """Write every byte of `data`."""
@@ -87,6 +89,19 @@ def read(path: str) -> Optional[bytes]:
             chunks.append(chunk)
     except OSError:
         return None
+    finally:
+        os.close(fd)
+
+
+def tail(path: str, since: int = 0, lines: int = 20) -> list[str]:
+    """The last lines of what was written to a log after its byte `since`, however large it has grown."""
+    try:
+        fd = os.open(path, READ)
+    except OSError:
+        return []
+    try:
+        start = max(os.fstat(fd).st_size - _TAIL, since)
+        return os.pread(fd, _TAIL, start).decode(errors="replace").splitlines()[-lines:]
     finally:
         os.close(fd)
 

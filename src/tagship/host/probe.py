@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any, Callable, NamedTuple
 
-from tagship.host import http
+from tagship.host import http, presence
 from tagship.host.context import Args, Context
 from tagship.host.faults import failed, usage
 
@@ -69,7 +69,7 @@ def wait_until_well(context: Context, probe: Probe, ask: Callable[[float], str],
 
 def probe(context: Context, args: Args) -> dict[str, Any]:
     """The verb: the process behind `current` is of this release, and so are the answers through the front door."""
-    from tagship.host import service, survey  # service asks through this module
+    from tagship.host import survey  # only the verb needs it
 
     release, front = args.release(), args.text("front")
     asked = read(args.inner("probe"))
@@ -84,9 +84,9 @@ def probe(context: Context, args: Args) -> dict[str, Any]:
         current = survey.read_current(layout)[1]
         if current != release:
             return "`current` names {}".format(current or "nothing")
-        with http.connect_unix(service.public_socket(layout), patience) as connection:
+        with http.connect_unix(presence.public_socket(layout), patience) as connection:
             pid = http.peer(connection)
-        owner = service.owner_of(layout, pid)
+        owner = presence.owner_of(layout, pid)
         if owner != release:
             return "the process behind `current` is of {}".format(owner or "no release")
         answer = http.ask(lambda timeout: http.connect_tcp(front, timeout), asked.path, asked.host, patience)

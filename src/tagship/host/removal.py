@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from tagship.host import assets, files, service, stored, survey
+from tagship.host import assets, files, presence, service, stored, survey
 from tagship.host.context import Args, Context
 from tagship.host.declare import open_objects
 from tagship.host.faults import refused
@@ -33,7 +33,7 @@ def prune(context: Context, args: Args) -> dict[str, Any]:
     current = survey.read_current(layout)[1]
     ours = sorted(_ours(layout, standings), key=lambda name: standings[name].serial if name in standings else 0)
     good = [name for name in ours if name != current and name in standings and standings[name].state == "good"]
-    kept = {current, *(good[-keep:] if keep else []), *service.live(layout)}
+    kept = {current, *(good[-keep:] if keep else []), *presence.live(layout)}
     removed = [name for name in ours if name not in kept]
     remove(context, removed, "removed")
     _drop_logs(layout)

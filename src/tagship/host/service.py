@@ -7,17 +7,15 @@ import signal
 import time
 from typing import Any, Optional
 
-from tagship.host import drain, files, http, probe, procs, stored
+from tagship.host import drain, files, http, presence, probe, procs, stored
 from tagship.host.context import Args, Context
 from tagship.host.envfile import mask
 from tagship.host.environment import secrets
 from tagship.host.faults import Problem, failed
 from tagship.host.furnish import make_run
-from tagship.host.layout import ID, SOCKET, Layout
+from tagship.host.layout import Layout
 
-_NOTE = "pid.json"
 _GRACE = 10.0  # seconds between SIGTERM and SIGKILL
-_TAIL = 20  # lines of a log in an error
 
 
 def start(context: Context, args: Args) -> dict[str, Any]:
@@ -27,7 +25,7 @@ def start(context: Context, args: Args) -> dict[str, Any]:
     layout = context.layout
     declared = stored.read(layout, release)
     began = time.monotonic()
-    process = find(layout, release)
+    process = presence.find(layout, release)
     size = _size(layout.service_log(release))
     if process is None:
         process = _spawn(context, declared)
@@ -36,7 +34,7 @@ def start(context: Context, args: Args) -> dict[str, Any]:
             context, asked, lambda patience: _ask_own(layout, release, asked, patience), process.alive
         )
     except Problem as problem:
-        problem.tail = mask(tail(layout.service_log(release), size), secrets(layout, declared))
+        problem.tail = mask(files.tail(layout.service_log(release), size), secrets(layout, declared))
         raise
     return {"pid": process.pid, "seconds": round(time.monotonic() - began, 3)}
 
@@ -52,99 +50,22 @@ def halt(context: Context, args: Args) -> dict[str, Any]:
 def stop(context: Context, release: str, patience: float) -> bool:
     """`halt` with its drain in seconds; gives whether patience or SIGTERM were not enough."""
     layout = context.layout
-    process = find(layout, release)
-    strays = set(strangers(layout).get(release, ()))
+    process = presence.find(layout, release)
+    strays = set(presence.strangers(layout).get(release, ()))
     forced = False
     if process is not None or strays:
         forced = patience > 0 and not drain.wait(context.lifeline, layout.socket(release), patience)
         forced = _end(context, process, strays) or forced
     files.remove(layout.socket(release))
-    files.remove(os.path.join(layout.run(release), _NOTE))
+    files.remove(presence.note(layout, release))
     context.started.discard(release)
     return forced
-
-
-def find(layout: Layout, release: str) -> Optional[procs.Process]:
-    """The release's living service: as noted when it was started, else as its environment tells."""
-    note = files.read_object(os.path.join(layout.run(release), _NOTE))
-    process = procs.Process.from_row(note.get("process"))
-    if process is not None and process.alive():
-        return process
-    leaders = [pid for pid in strangers(layout).get(release, ()) if _leads(pid)]
-    return procs.Process.now(leaders[0]) if leaders else None
-
-
-def live(layout: Layout) -> dict[str, int]:
-    """Releases that have a living process, with the pid of their service."""
-    found = {}
-    for release, pids in strangers(layout).items():
-        leaders = [pid for pid in pids if _leads(pid)]
-        found[release] = (leaders or pids)[0]
-    for name in files.names(layout.runs):
-        note = files.read_object(os.path.join(layout.runs, name, _NOTE))
-        process = procs.Process.from_row(note.get("process"))
-        if process is not None and isinstance(note.get("release"), str) and process.alive():
-            found[note["release"]] = process.pid
-    return found
-
-
-def strangers(layout: Layout) -> dict[str, list[int]]:
-    """By release of this stage, every process whose environment says that it belongs to it."""
-    found: dict[str, list[int]] = {}
-    for pid in procs.pids():
-        release = _names(layout, procs.environ(pid))
-        if release:
-            stat = procs.read_stat(pid)
-            if stat is not None and not stat.dead:
-                found.setdefault(release, []).append(pid)
-    return found
-
-
-def _names(layout: Layout, environ: dict[bytes, bytes]) -> Optional[str]:
-    """The release that an environment names, if its socket is one of this stage's."""
-    release = os.fsdecode(environ.get(b"TAGSHIP_RELEASE", b""))
-    if ID.match(release) and environ.get(b"TAGSHIP_SOCKET") == os.fsencode(layout.socket(release)):
-        return release
-    return None
-
-
-def serving(layout: Layout, release: Optional[str]) -> Optional[str]:
-    """The release whose process listens on the socket of `release` (what `current` names), if one does."""
-    if release is None:
-        return None
-    try:
-        with http.connect_unix(public_socket(layout), 1.0) as connection:
-            pid = http.peer(connection)
-    except OSError:
-        return None
-    return owner_of(layout, pid)
-
-
-def public_socket(layout: Layout) -> str:
-    """The path of the socket behind `current`, links resolved: only that is short enough to connect to."""
-    return os.path.join(os.path.realpath(layout.below("current", "run")), SOCKET)
-
-
-def owner_of(layout: Layout, pid: int) -> Optional[str]:
-    """The release that a process belongs to: by its environment, or by the session that its service leads."""
-    named = _names(layout, procs.environ(pid))
-    if named:
-        return named
-    stat = procs.read_stat(pid)
-    leaders = {leader: release for release, leader in live(layout).items()}
-    return leaders.get(stat.session) if stat is not None else None
-
-
-def tail(path: str, since: int = 0, lines: int = _TAIL) -> list[str]:
-    """The last lines of what was written to a log after its byte `since`."""
-    data = (files.read(path) or b"")[since:]
-    return data.decode(errors="replace").splitlines()[-lines:]
 
 
 def _ask_own(layout: Layout, release: str, asked: probe.Probe, patience: float) -> str:
     path = layout.socket(release)
     answer = http.ask(lambda timeout: http.connect_unix(path, timeout), asked.path, asked.host, patience)
-    found = owner_of(layout, answer.pid) if answer.pid else None
+    found = presence.owner_of(layout, answer.pid) if answer.pid else None
     if found != release:
         return "the process behind its socket is of {}".format(found or "no release")
     return asked.fault(answer)
@@ -178,7 +99,7 @@ def _spawn(context: Context, declared: stored.Declared) -> procs.Process:
     child.returncode = 0  # it outlives us; `Process.alive` reaps it if it doesn't
     if process is None:
         process = procs.Process(child.pid, 0, procs.boot())
-    files.place_json(os.path.join(layout.run(release), _NOTE), {"release": release, "process": process.row()})
+    files.place_json(presence.note(layout, release), {"release": release, "process": process.row()})
     return process
 
 
@@ -206,11 +127,6 @@ def _end(context: Context, process: Optional[procs.Process], strays: set[int]) -
         else:
             return number == signal.SIGKILL
     raise failed("a process doesn't end, even by SIGKILL", "look at it on the host: it hangs in the kernel")
-
-
-def _leads(pid: int) -> bool:
-    stat = procs.read_stat(pid)
-    return stat is not None and stat.session == pid
 
 
 def _size(path: str) -> int:

@@ -23,12 +23,12 @@ def survey(context: Context, args: Args) -> dict[str, Any]:
     layout = Layout(root)
     _check_owner(layout, app, stage)
     context.open(root, app, stage)
-    from tagship.host import interpreter, service  # after the checks that refuse
+    from tagship.host import interpreter, presence  # after the checks that refuse
 
     journal = Journal(layout.journal)
     rows = journal.rows()
     standings = journal.standings(rows)
-    live = service.live(layout)
+    live = presence.live(layout)
     kind, current = read_current(layout)
     env = args.optional("env")
     found = {
@@ -41,7 +41,7 @@ def survey(context: Context, args: Args) -> dict[str, Any]:
         "current_kind": kind,
         "releases": _releases(layout, standings, live),
         "highest": highest(layout, standings),
-        "serving": service.serving(layout, current),
+        "serving": presence.serving(layout, current),
         "front": _front(layout),
         "lock": lock.read_holder(layout.lock),
         "missing": [link for link in args.texts("links") if not os.path.exists(os.path.join(layout.shared, link))],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from tagship.host import contents, files, service, stored, survey
+from tagship.host import contents, files, presence, stored, survey
 from tagship.host.context import Args, Context
 from tagship.host.layout import Layout
 
@@ -63,7 +63,7 @@ def _public(layout: Layout, release: str) -> list[list[str]]:
     kind, current = survey.read_current(layout)
     if current != release:
         return [["current", "names {}".format(current) if current else "is {}".format(kind)]]
-    serving = service.serving(layout, current)
+    serving = presence.serving(layout, current)
     if serving != release:
         return [["run/web.sock", "answered by {}".format(serving or "nobody")]]
     return []
