@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -38,7 +39,7 @@ def run_all(
     """
     environment = environment_of(work, tools, epoch)
     for argv in commands:
-        note(progress, f"build: {' '.join(argv)}")
+        note(progress, f"build: {shlex.join(argv)}")
         run(argv, folder, environment)
 
 
@@ -95,7 +96,7 @@ def run(
         if status != 0:
             ended = f"ended with status {status}" if status > 0 else f"was killed by signal {-status}"
             raise CommandFailed(
-                f"`{' '.join(argv)}` {ended}",
+                f"`{shlex.join(argv)}` {ended}",
                 argv=argv,
                 status=status,
                 where=where,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -109,9 +110,9 @@ def _staging(
     }
     against = f"from {cargo.base}" if cargo.base else "from nothing"
     change = f"{_count(len(delta.put), 'entry', 'entries')} to put, {len(delta.drop)} to drop"
-    commands = [*((argv, f"prepare: {_words(argv)}") for argv in shipment.app.prepare)]
+    commands = [*((argv, f"prepare: {shlex.join(argv)}") for argv in shipment.app.prepare)]
     if shipment.app.smoke is not None:
-        commands.append((shipment.app.smoke, f"smoke: {_words(shipment.app.smoke)}"))
+        commands.append((shipment.app.smoke, f"smoke: {shlex.join(shipment.app.smoke)}"))
     return (
         Step(host, f"declare {release} {against}: {change}", "declare", declared, undo),
         Step(host, "send the objects that are missing", "put", {}, undo, sends=True),
@@ -154,7 +155,3 @@ def _prune(host: str, keep: int) -> Step:
 
 def _count(number: int, one: str, many: str) -> str:
     return f"{number} {one if number == 1 else many}"
-
-
-def _words(argv: tuple[str, ...]) -> str:
-    return " ".join(argv)

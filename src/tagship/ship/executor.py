@@ -116,18 +116,19 @@ def _ill(plan: Plan, fleet: Fleet, failure: Failure, states: dict[str, HostState
 def _verdict(failure: Failure, states: dict[str, HostState]) -> Restored | Degraded | Interrupted:
     cause, step = failure.error, failure.step
     where = cause.where if step is None else f"{step.host}, {step.title}"
+    what = cause.what if step is None else cause.what.removeprefix(f"{step.title} ")  # `where` says it already
     back = all(state.back for state in states.values())
     away = [f"{state.host}: {state.words}" for state in states.values() if not state.reached or state.errors]
     if not back:
         cure = "look at each host below, then `fab deploy` again: it settles what it finds"
         words = {host: state.words for host, state in states.items()}
-        return Degraded(cause.what, hosts=words, where=where, cure=cure, tail=[*cause.tail, *away])
+        return Degraded(what, hosts=words, where=where, cure=cure, tail=[*cause.tail, *away])
     if isinstance(cause, Interrupted):
         return Interrupted(f"{cause.what}; everything was put back", tail=away)
     cure = (
         f"{cause.cure}; everything was put back" if cause.cure else "everything was put back; mend it and try again"
     )
-    return Restored(cause.what, where=where, cure=cure, tail=[*cause.tail, *away])
+    return Restored(what, where=where, cure=cure, tail=[*cause.tail, *away])
 
 
 def _previous(plan: Plan) -> str | None:
