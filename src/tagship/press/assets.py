@@ -105,7 +105,9 @@ class _Fingerprints:
             raise ContentError(f"there is no asset `{other}`", path=source, line=line, cure=f"it names {target}")
         if other in self.open:
             circle = " -> ".join([*self.open[self.open.index(other) :], other])
-            raise ContentError(f"stylesheets import each other: {circle}", path=source, line=line)
+            raise ContentError(
+                f"stylesheets import each other: {circle}", path=source, line=line, cure="take one import out"
+            )
         return self.asset(other).url + mark + rest
 
 

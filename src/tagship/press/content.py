@@ -14,6 +14,8 @@ from tagship.errors import ContentError
 from tagship.press import frontmatter, slugs, urls
 from tagship.press.frontmatter import Source
 
+_SLUG_CURE = "one part of a URL: letters, digits and `-`; left out, it is made from the file's name"
+_PERMALINK_CURE = "a path on this site, such as /about/ or /notes/one.html"
 _POST_KEYS = frozenset({"title", "layout", "tags", "date", "slug", "draft", "summary", "permalink"})
 _PAGE_KEYS = frozenset({"title", "layout", "draft", "summary", "permalink"})
 _DATED = re.compile(r"(\d{4}-\d{2}-\d{2})-(.+)\Z", re.S)
@@ -92,7 +94,7 @@ def read_post(project: Path, name: str, site: config.Site) -> Post:
     dated = _DATED.match(stem)
     title = _title(source)
     date = frontmatter.date_of(source, "date", zone) or _date_in_name(source, dated, zone)
-    slug = frontmatter.text_of(source, "slug", _slug_problem)
+    slug = frontmatter.text_of(source, "slug", _slug_problem, cure=_SLUG_CURE)
     if slug is None:
         slug = dated[2] if dated else stem
         wrong = slugs.problem_of(slug)
@@ -103,7 +105,9 @@ def read_post(project: Path, name: str, site: config.Site) -> Post:
                 line=1,
                 cure=f"rename the file, or give a slug: {slugs.slugify(slug)}",
             )
-    url = frontmatter.text_of(source, "permalink", urls.problem_of) or urls.permalink(site.permalink, date, slug)
+    url = frontmatter.text_of(source, "permalink", urls.problem_of, cure=_PERMALINK_CURE) or urls.permalink(
+        site.permalink, date, slug
+    )
     return Post(
         source=source,
         title=title,
@@ -123,7 +127,9 @@ def read_page(project: Path, name: str, folder: str) -> Page:
     frontmatter.check_keys(source, _PAGE_KEYS)
     inside = PurePosixPath(name).relative_to(folder).with_suffix("")
     parts = inside.parts[:-1] if inside.name == "index" else inside.parts
-    url = frontmatter.text_of(source, "permalink", urls.problem_of) or "".join(["/", *(f"{p}/" for p in parts)])
+    url = frontmatter.text_of(source, "permalink", urls.problem_of, cure=_PERMALINK_CURE) or "".join(
+        ["/", *(f"{p}/" for p in parts)]
+    )
     wrong = urls.problem_of(url)
     if wrong:
         raise ContentError(f"its address {url}: {wrong}", path=name, line=1, cure="rename it, or give a permalink")
@@ -149,7 +155,7 @@ def _tags(source: Source) -> tuple[str, ...]:
     tags = frontmatter.texts_of(source, "tags")
     for tag in tags:
         if not slugs.slugify(tag):
-            raise source.error(f"holds `{tag}`, which has no letter or digit", "tags")
+            raise source.error(f"holds `{tag}`, which has no letter or digit", "tags", "call it something")
     return tags
 
 

@@ -100,17 +100,22 @@ def check_keys(source: Source, known: frozenset[str]) -> None:
             raise source.error("is not a key of the front matter", key, cure)
 
 
-def text_of(source: Source, key: str, check: Callable[[str], str | None] | None = None) -> str | None:
-    """The text at `key`, None when it is left out; `check` returns what is wrong with it, or None."""
+def text_of(
+    source: Source, key: str, check: Callable[[str], str | None] | None = None, *, cure: str = ""
+) -> str | None:
+    """The text at `key`, None when it is left out; `check` says what is wrong with it, and `cure` how to mend it."""
     value = source.fields.get(key)
     if value is None:
         return None
     if not isinstance(value, str):
         kind = type(value).__name__
         raise source.error(f"must be text; YAML reads {value} as {kind}", key, f'quote it: {key}: "{value}"')
-    wrong = _control(value) or (check(value) if check else None)
+    control = _control(value)
+    if control:
+        raise source.error(control, key, "take it out")
+    wrong = check(value) if check else None
     if wrong:
-        raise source.error(wrong, key)
+        raise source.error(wrong, key, cure)
     return value.strip()
 
 
@@ -118,7 +123,7 @@ def flag_of(source: Source, key: str) -> bool:
     """The `true` or `false` at `key`, false when it is left out."""
     value = source.fields.get(key, False)
     if not isinstance(value, bool):
-        raise source.error("must be true or false", key)
+        raise source.error("must be true or false", key, f"write: {key}: true")
     return value
 
 

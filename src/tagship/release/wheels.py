@@ -41,7 +41,7 @@ def select_and_fetch(
             found[pin.name] = wheel
     _tell(progress, len(found), len(pins))
     if missing:
-        for wheel in _fetch(missing, host, shelf, folder=extra_dir.name if extra_dir else "wheels"):
+        for wheel in _fetch(missing, host, shelf, where=lock.path, folder=extra_dir.name if extra_dir else "wheels"):
             found[wheel.name] = wheel
             _tell(progress, len(found), len(pins))
     return tuple(found[name] for name in sorted(found))
@@ -61,9 +61,9 @@ def installer_wheel(host: HostPython, cache: Path, *, progress: Listener = ignor
             return wheel
     _tell(progress, 0, 1)
     try:
-        wheels = _fetch([pins["uv"]], host, shelf, folder="wheels")
+        wheels = _fetch([pins["uv"]], host, shelf, where="installer.lock", folder="wheels")
     except NoWheel:
-        wheels = _fetch([pins["pip"]], host, shelf, folder="wheels")
+        wheels = _fetch([pins["pip"]], host, shelf, where="installer.lock", folder="wheels")
     _tell(progress, 1, 1)
     return wheels[0]
 
@@ -73,6 +73,7 @@ def refuse_unfit(wheel: Wheel, host: HostPython) -> None:
     if FileName.of(wheel.filename).rank(host) is None:
         raise NoWheel(
             f"{wheel.filename} does not run on {host.label}",
+            where="app.package",
             cure="build it for that kind of host, put it into the `wheels/` folder and pin it by its hash",
         )
 
@@ -127,8 +128,11 @@ def _own_wheels(pins: Iterable[Pin], host: HostPython, shelf: WheelCache, folder
     return found
 
 
-def _fetch(pins: Sequence[Pin], host: HostPython, shelf: WheelCache, *, folder: str) -> list[Wheel]:
-    """Fetch all of `pins` in one run of pip; where that fails, one by one, to say which one it was."""
+def _fetch(pins: Sequence[Pin], host: HostPython, shelf: WheelCache, *, where: str, folder: str) -> list[Wheel]:
+    """Fetch all of `pins` in one run of pip; where that fails, one by one, to say which one it was.
+
+    `where` is how messages call their lock, `folder` the one for wheels that are built by hand.
+    """
     with disk.scratch(".fetch-", shelf.root) as place, disk.refusals(place):
         fetched = pip.download(pins, host, place)
         if fetched.ok:
@@ -136,12 +140,13 @@ def _fetch(pins: Sequence[Pin], host: HostPython, shelf: WheelCache, *, folder: 
     if fetched.offline:
         raise BundleRefused(
             f"the package index can't be reached for {_names(pins)}",
+            where=where,
             cure="check the network, or `pip config list` on this machine; what was fetched once is kept",
             paths=fetched.said,
         )
     if len(pins) > 1:
-        return [wheel for pin in pins for wheel in _fetch([pin], host, shelf, folder=folder)]
-    raise _no_wheel(pins[0], host, fetched, folder)
+        return [wheel for pin in pins for wheel in _fetch([pin], host, shelf, where=where, folder=folder)]
+    raise _no_wheel(pins[0], host, fetched, f"{where}:{pins[0].line}", folder)
 
 
 def _accept(pins: Sequence[Pin], host: HostPython, shelf: WheelCache, folder: Path) -> list[Wheel]:
@@ -169,10 +174,11 @@ def _names(pins: Sequence[Pin]) -> str:
     return shown if len(pins) <= 3 else f"{shown} and {len(pins) - 3} more"
 
 
-def _no_wheel(pin: Pin, host: HostPython, fetched: pip.Fetched, folder: str) -> BundleRefused:
+def _no_wheel(pin: Pin, host: HostPython, fetched: pip.Fetched, where: str, folder: str) -> BundleRefused:
     if fetched.mismatch:
         return BundleRefused(
             f"the index has other files for {pin} than the lock",
+            where=where,
             cure="compile the lock again if you know why; otherwise someone changed a published file",
             paths=fetched.said,
         )
@@ -181,11 +187,14 @@ def _no_wheel(pin: Pin, host: HostPython, fetched: pip.Fetched, folder: str) -> 
         f"then python3 -m pip hash {folder}/*.whl, add that --hash to the lock, commit both, and make a new tag"
     )
     if fetched.only_source and not fetched.needs_python:
-        return NoWheel(f"{pin} exists only as source; hosts build nothing", cure=build, paths=fetched.said)
+        return NoWheel(
+            f"{pin} exists only as source; hosts build nothing", where=where, cure=build, paths=fetched.said
+        )
     why = f": it needs Python {fetched.needs_python}" if fetched.needs_python else ""
     cure = "pin a version that runs on it, or a newer Python" if why else f"pin a version that has one, or {build}"
     return NoWheel(
         f"{pin} has no wheel in the lock for {host.label}{why}",
+        where=where,
         cure=cure,
         paths=fetched.said,
     )
