@@ -342,7 +342,7 @@ class FakeSession:
         del self.host.releases[release]
         self.host.note(word, release)
 
-    def do_start(self, _data: bytes, release: str, probe: dict[str, Any]) -> dict[str, Any]:
+    def do_start(self, _data: bytes, release: str) -> dict[str, Any]:
         if not self.known(release)["staged"]:
             raise Fault("refused", f"{release} isn't sealed")
         self.host.running.add(release)
@@ -371,7 +371,7 @@ class FakeSession:
         self.host.note("flipped", to or "nothing")
         return {}
 
-    def do_probe(self, _data: bytes, release: str, probe: dict[str, Any], front: str) -> dict[str, Any]:
+    def do_probe(self, _data: bytes, release: str, front: str) -> dict[str, Any]:
         if not (self.host.current == release and release in self.host.running and self.host.front == front):
             raise Fault("failed", f"{release} does not answer")
         return {"pid": 1, "seconds": 0.0}

@@ -13,6 +13,7 @@ from tagship.errors import HostFailed, HostRefused, Locked, Restored
 from tagship.manifest import Delta, Manifest
 from tagship.ship import operations
 from tagship.ship.fleet import Fleet
+from tagship.ship.shipment import Shipment
 
 LOCK = {"owner": OWNER, "release": "0001-v1", "verb": "deploy"}
 
@@ -37,6 +38,7 @@ def declaration(fleet: Fleet, tag: str, serial: int = 1) -> dict[str, object]:
             "python": "python3",
             "env": None,
             "shared": {"dirs": [], "links": []},
+            "probe": {"path": "/", "status": 200, "timeout": 20, "passes": 1, "host": "localhost"},
         },
     }
     return {
@@ -269,7 +271,21 @@ def test_a_release_that_does_not_work_never_becomes_public(way: Way, what: str) 
     way.deploy("v1")
     outcome = way.deploy(broken)
     assert isinstance(outcome.error, Restored)
-    assert words in f"{outcome.error.what} {outcome.error.tail}"
+    assert words in f"{outcome.error} {outcome.error.tail}"
     assert read(way) == ("v1", "0001-v1")
     with way.fleet() as fleet:
         assert [release.id for release in fleet.surveys["web1"].releases] == ["0001-v1"]
+
+
+@pytest.mark.parametrize("way", ["local", pytest.param("ssh", marks=pytest.mark.lab)], indirect=True)
+def test_each_release_is_asked_as_its_own_tag_said(way: Way) -> None:
+    """A rollback probes the old release by the old release's path, whatever the newer tag made of it."""
+
+    def only(path: str, tag: str) -> Shipment:
+        server = SERVER.replace("send_response(200)", f"send_response(200 if self.path == '{path}' else 404)")
+        return shipment(tag, server=server, app=App(name="app", start=APP.start, probe=Probe(path=path)))
+
+    assert way.deploy(only("/old-health", "v1")).outcome == "live"
+    assert way.deploy(only("/new-health", "v2")).outcome == "live"
+    back = way.rollback()
+    assert (back.outcome, back.release) == ("live", "0001-v1")

@@ -57,11 +57,11 @@ class Way:
 
     def rollback(self, to: str | None = None, app: App = APP) -> Outcome:
         with self.fleet() as fleet:
-            return operations.rollback(fleet, self.stage, app.probe, self.events.append, owner=OWNER, to=to)
+            return operations.rollback(fleet, self.stage, self.events.append, owner=OWNER, to=to)
 
     def stop(self) -> Outcome:
         with self.fleet() as fleet:
-            return operations.stop(fleet, self.stage, APP.probe, self.events.append, owner=OWNER)
+            return operations.stop(fleet, self.stage, self.events.append, owner=OWNER)
 
 
 def ssh_transport(server: Sshd, name: str = "web1", **changed: Any) -> Transport:

@@ -70,13 +70,13 @@ class OnStage:
         """Go down to the previous good release, or to the tag or id `to`. Raises as `deploy`."""
         app = self.project.config.app
         with self._connect(app) as fleet:
-            return operations.rollback(fleet, self.stage, app.probe, self.listener, owner=_owner(), to=to, dry=dry)
+            return operations.rollback(fleet, self.stage, self.listener, owner=_owner(), to=to, dry=dry)
 
     def stop(self, *, dry: bool = False) -> Outcome:
         """Stop the application and the front door everywhere. Raises as `deploy`."""
         app = self.project.config.app
         with self._connect(app) as fleet:
-            return operations.stop(fleet, self.stage, app.probe, self.listener, owner=_owner(), dry=dry)
+            return operations.stop(fleet, self.stage, self.listener, owner=_owner(), dry=dry)
 
     def status(self) -> Table:
         """What is live on each host and whether it answers. Raises `HostRefused`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any, Optional
 
-from tagship.host import rows, stored, survey
+from tagship.host import probe, rows, stored, survey
 from tagship.host.context import Args, Context
 from tagship.host.faults import refused, usage
 from tagship.host.layout import LONGEST_SOCKET, Layout, serial_of
@@ -107,6 +107,7 @@ def _record(record: Args, context: Context) -> dict[str, Any]:
     if not settings.texts("start"):
         raise usage("`settings.start` is empty")
     settings.text("python")
+    probe.read(settings.inner("probe"))
     env = settings.optional("env")
     shared = settings.inner("shared")
     for path in shared.texts("dirs") + shared.texts("links") + ([env] if env else []):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any, Callable, NamedTuple
 
-from tagship.host import http, presence
+from tagship.host import http, presence, stored
 from tagship.host.context import Args, Context
 from tagship.host.faults import failed, usage
 
@@ -28,6 +28,11 @@ class Probe(NamedTuple):
         if answer.status == self.status:
             return ""
         return "GET {} answered {}, not {}".format(self.path, answer.status, self.status)
+
+
+def of(declared: stored.Declared) -> Probe:
+    """How a release wants to be asked: as its tag said, whatever a newer tag says."""
+    return read(Args(declared.settings["probe"]))
 
 
 def read(args: Args) -> Probe:
@@ -72,12 +77,12 @@ def probe(context: Context, args: Args) -> dict[str, Any]:
     from tagship.host import survey  # only the verb needs it
 
     release, front = args.release(), args.text("front")
-    asked = read(args.inner("probe"))
+    layout = context.layout
+    asked = of(stored.read(layout, release))
     try:
         http.split_listen(front)
     except ValueError as error:
         raise usage(str(error)) from None
-    layout = context.layout
     pids: list[int] = []
 
     def through_the_front(patience: float) -> str:

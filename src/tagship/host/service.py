@@ -21,9 +21,9 @@ _GRACE = 10.0  # seconds between SIGTERM and SIGKILL
 def start(context: Context, args: Args) -> dict[str, Any]:
     """Run the release's service, and wait until its own socket gives `passes` good answers in a row."""
     release = args.release()
-    asked = probe.read(args.inner("probe"))
     layout = context.layout
     declared = stored.read(layout, release)
+    asked = probe.of(declared)
     began = time.monotonic()
     process = presence.find(layout, release)
     size = _size(layout.service_log(release))

@@ -145,6 +145,13 @@ def _record(shipment: Shipment, stage: Stage, made: Made, release: str) -> dict[
             "python": app.python,
             "env": app.env,
             "shared": {"dirs": list(app.shared.dirs), "links": list(app.shared.links)},
+            "probe": {
+                "path": app.probe.path,
+                "status": app.probe.status,
+                "timeout": float(app.probe.timeout),
+                "passes": app.probe.passes,
+                "host": app.probe.host,
+            },
         },
     }
 

@@ -102,7 +102,7 @@ def deploy(
     with nothing changed, `HostRefused`, `Refused`, `Locked`, `StalePlan`, `Interrupted`.
     """
     facts = settings(fleet, stage)
-    service = ProcessService(facts, shipment.app.probe)
+    service = ProcessService(facts)
     if settled_release(fleet.surveys, shipment.digest) is not None:
         cargo: Mapping[str, Cargo] = {}
         _refuse_roots(fleet)
@@ -117,7 +117,6 @@ def deploy(
 def rollback(
     fleet: Fleet,
     stage: config.Stage,
-    probe: config.Probe,
     listener: Listener,
     *,
     owner: str,
@@ -127,14 +126,13 @@ def rollback(
     """Go down to the previous good release, or to the tag or id `to`. Raises as `deploy`."""
     _refuse_roots(fleet)
     facts = settings(fleet, stage)
-    plan = plan_rollback(fleet.surveys, facts, ProcessService(facts, probe), to)
+    plan = plan_rollback(fleet.surveys, facts, ProcessService(facts), to)
     return _follow(plan, fleet, listener, owner=owner, dry=dry)
 
 
 def stop(
     fleet: Fleet,
     stage: config.Stage,
-    probe: config.Probe,
     listener: Listener,
     *,
     owner: str,
@@ -142,7 +140,7 @@ def stop(
 ) -> Outcome:
     """Stop everything that runs; `current` stays, and the next deploy starts it again. Raises as `deploy`."""
     facts = settings(fleet, stage)
-    plan = plan_stop(fleet.surveys, facts, ProcessService(facts, probe))
+    plan = plan_stop(fleet.surveys, facts, ProcessService(facts))
     return _follow(plan, fleet, listener, owner=owner, dry=dry)
 
 

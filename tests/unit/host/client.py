@@ -174,6 +174,7 @@ class Release:
                 "python": "python3",
                 "env": None,
                 "shared": {"dirs": [], "links": []},
+                "probe": PROBE,
                 **settings,
             },
         }
@@ -283,12 +284,12 @@ def blog(serial: int, text: str = "", **more: Any) -> Release:
 def go_live(agent: Agent, release: Release, previous: Release | None, listen: str | None = None) -> None:
     """Stage, start, flip, stop the old one, mark good; through the front door where there is one."""
     stage_until(agent, release, base=previous)
-    agent.ask("start", release=release.id, probe=PROBE)
+    agent.ask("start", release=release.id)
     if listen:
         agent.ask("front", listen=listen)
     agent.ask("flip", to=release.id, **{"from": previous.id if previous else None})
     if listen:
-        agent.ask("probe", release=release.id, probe=PROBE, front=listen)
+        agent.ask("probe", release=release.id, front=listen)
     if previous:
         agent.ask("halt", release=previous.id, drain=10)
     agent.ask("mark", release=release.id, state="good")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from unit.host.client import PROBE, AgentError, Host, Release, blog, names, stage_until, tree
+from unit.host.client import AgentError, Host, Release, blog, names, stage_until, tree
 
 WHOLE = "size=100m,nr_inodes=10000"
 
@@ -82,7 +82,7 @@ def test_room_that_ends_at_any_point_of_staging_is_said_and_taken_back(small: Ho
         raise AssertionError("it never had room enough")
     assert len(failures) > 2
     resize(small, WHOLE)
-    agent.ask("start", release=release.id, probe=PROBE)
+    agent.ask("start", release=release.id)
     agent.ask("flip", to=release.id, **{"from": None})
     assert agent.ask("verify", release=release.id)["drift"] == []
 

@@ -179,7 +179,7 @@ def test_with_nothing_current_it_says_come_back(host: Host, listen: str) -> None
     agent = host.locked()
     one = blog(1)
     stage_until(agent, one)
-    agent.ask("start", release=one.id, probe=PROBE)
+    agent.ask("start", release=one.id)
     assert agent.ask("front", listen=listen)["started"] is True
     head, _ = exchange(listen, ask("/"))
     assert head.startswith(b"HTTP/1.1 503 ")
@@ -262,9 +262,9 @@ def test_fifty_flips_under_load_fail_no_request(host: Host, listen: str) -> None
     old, new = one, two
     try:
         for _ in range(50):
-            agent.ask("start", release=new.id, probe=PROBE)
+            agent.ask("start", release=new.id)
             agent.ask("flip", to=new.id, **{"from": old.id})
-            agent.ask("probe", release=new.id, probe=PROBE, front=listen)
+            agent.ask("probe", release=new.id, front=listen)
             assert agent.ask("halt", release=old.id, drain=30)["forced"] is False
             old, new = new, old
     finally:
@@ -281,7 +281,7 @@ def test_a_drain_waits_for_a_slow_request_and_no_longer_than_it_may(host: Host, 
     one, two = blog(1), blog(2)
     go_live(agent, one, None, listen)
     stage_until(agent, two, base=one)
-    agent.ask("start", release=two.id, probe=PROBE)
+    agent.ask("start", release=two.id)
     slow: list[bytes] = []
 
     def begin(release: Release, path: str) -> threading.Thread:
@@ -331,7 +331,7 @@ def test_a_process_that_ignores_sigterm_is_killed(host: Host) -> None:
     )
     one = blog(1, start=["python", "-c", code, "{socket}"])
     stage_until(agent, one)
-    agent.ask("start", release=one.id, probe=PROBE)
+    agent.ask("start", release=one.id)
     assert agent.ask("halt", release=one.id, drain=0)["forced"] is True
     assert host.survey(agent)["releases"][0]["pid"] is None
 
@@ -339,7 +339,7 @@ def test_a_process_that_ignores_sigterm_is_killed(host: Host) -> None:
 def test_an_old_process_that_still_answers_after_a_flip_fails_the_probe(host: Host, listen: str) -> None:
     """Proof is the peer of the socket behind `current`, and the release that the front door names."""
     agent = host.locked()
-    one, two = blog(1), blog(2)
+    one, two = blog(1), blog(2, probe={**PROBE, "timeout": 0.5})
     go_live(agent, one, None, listen)
     stage_until(agent, two, base=one)
     agent.ask("flip", to=two.id, **{"from": one.id})
@@ -348,5 +348,5 @@ def test_an_old_process_that_still_answers_after_a_flip_fails_the_probe(host: Ho
     run.unlink()
     run.symlink_to(target)
     with pytest.raises(AgentError, match=f"the process behind `current` is of {one.id}"):
-        agent.ask("probe", release=two.id, probe={**PROBE, "timeout": 0.5}, front=listen)
+        agent.ask("probe", release=two.id, front=listen)
     assert host.survey(agent)["serving"] == one.id

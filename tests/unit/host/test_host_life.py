@@ -35,9 +35,9 @@ def test_a_release_goes_live_a_second_follows_and_the_first_comes_back(host: Hos
     assert (survey["current"], survey["serving"], survey["highest"]) == (two.id, two.id, 2)
     assert [row["pid"] is not None for row in survey["releases"]] == [False, True]
 
-    agent.ask("start", release=one.id, probe=PROBE)
+    agent.ask("start", release=one.id)
     agent.ask("flip", to=one.id, **{"from": two.id})
-    agent.ask("probe", release=one.id, probe=PROBE, front=listen)
+    agent.ask("probe", release=one.id, front=listen)
     assert agent.ask("halt", release=two.id, drain=10)["forced"] is False
     agent.ask("mark", release=two.id, state="left")
     assert get(listen) == (one.id, one.id)
@@ -145,7 +145,7 @@ def test_the_env_file_reaches_service_and_commands_and_its_values_no_error(host:
     assert "s3cret" not in host.path("releases", one.id, "start").read_text()
     agent.ask("halt", release=one.id, drain=0)
     env.write_text("SECRET=changed\n")
-    agent.ask("start", release=one.id, probe=PROBE)
+    agent.ask("start", release=one.id)
     assert get(listen, "/env/SECRET")[0] == "changed"
 
 
@@ -236,7 +236,7 @@ def test_prune_keeps_current_the_last_good_ones_and_whatever_lives(host: Host) -
     for release in releases[:5]:
         if release is releases[2]:  # it never becomes good
             stage_until(agent, release)
-            agent.ask("start", release=release.id, probe=PROBE)
+            agent.ask("start", release=release.id)
             continue
         go_live(agent, release, previous)
         previous = release
@@ -278,20 +278,20 @@ def test_a_service_that_fails_says_why(host: Host) -> None:
     broken = blog(1, start=["python", "-c", "import sys; print('no database'); sys.exit(1)"])
     stage_until(agent, broken)
     with pytest.raises(AgentError, match="ended before it answered") as failed:
-        agent.ask("start", release=broken.id, probe=PROBE)
+        agent.ask("start", release=broken.id)
     assert failed.value.tail == ["no database"]
     agent.ask("halt", release=broken.id, drain=0)
-    wrong = blog(2)
+    wrong = blog(2, probe={**PROBE, "path": "/status/500", "timeout": 1})
     stage_until(agent, wrong)
     with pytest.raises(AgentError, match="GET /status/500 answered 500, not 200") as failed:
-        agent.ask("start", release=wrong.id, probe={**PROBE, "path": "/status/500", "timeout": 1})
+        agent.ask("start", release=wrong.id)
     assert "served /status/500" in failed.value.tail
     agent.ask("halt", release=wrong.id, drain=0)
     assert host.survey(agent)["releases"][1]["pid"] is None
     missing = blog(3, start=["no-such-program"])
     stage_until(agent, missing)
     with pytest.raises(AgentError, match="ended before it answered") as failed:
-        agent.ask("start", release=missing.id, probe=PROBE)
+        agent.ask("start", release=missing.id)
     assert "no-such-program" in failed.value.tail[-1]
 
 
@@ -301,10 +301,12 @@ def test_answers_of_another_release_s_process_prove_nothing(host: Host) -> None:
     one = blog(1)
     go_live(agent, one, None)
     other = next(host.home.glob(".cache/tagship/run/*/0001/web.sock"))
-    two = blog(2, start=["sh", "-c", f'ln -s {other} "$TAGSHIP_SOCKET"; exec sleep 600'])
+    two = blog(
+        2, start=["sh", "-c", f'ln -s {other} "$TAGSHIP_SOCKET"; exec sleep 600'], probe={**PROBE, "timeout": 1}
+    )
     stage_until(agent, two)
     with pytest.raises(AgentError, match=f"the process behind its socket is of {one.id}"):
-        agent.ask("start", release=two.id, probe={**PROBE, "timeout": 1})
+        agent.ask("start", release=two.id)
 
 
 def test_flip_refuses_what_it_was_not_planned_for(host: Host) -> None:
@@ -414,13 +416,13 @@ def test_a_survey_tells_what_the_interpreter_is(host: Host) -> None:
 def test_a_service_that_is_running_is_only_probed(host: Host) -> None:
     """`start` again gives the same process; one whose note was lost is found by its environment."""
     agent = host.locked()
-    one = blog(1)
+    one = blog(1, probe={**PROBE, "passes": 3})
     stage_until(agent, one)
-    pid = agent.ask("start", release=one.id, probe=PROBE)["pid"]
-    assert agent.ask("start", release=one.id, probe={**PROBE, "passes": 3})["pid"] == pid
+    pid = agent.ask("start", release=one.id)["pid"]
+    assert agent.ask("start", release=one.id)["pid"] == pid
     note = next(host.home.glob(".cache/tagship/run/*/0001/pid.json"))
     note.unlink()
-    assert agent.ask("start", release=one.id, probe=PROBE)["pid"] == pid
+    assert agent.ask("start", release=one.id)["pid"] == pid
     agent.ask("halt", release=one.id, drain=5)
     until(lambda: not Path(f"/proc/{pid}/exe").exists())
     assert agent.ask("halt", release=one.id, drain=5) == {"seconds": pytest.approx(0, abs=60), "forced": False}

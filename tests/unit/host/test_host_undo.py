@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from unit.host.client import PROBE, STAGING, AgentError, Host, Release, blog, go_live, names, stage_until, tree, until
+from unit.host.client import STAGING, AgentError, Host, Release, blog, go_live, names, stage_until, tree, until
 
 from tagship.host import frames
 
@@ -72,7 +72,7 @@ def test_a_client_that_goes_after_the_start_leaves_no_process(host: Host) -> Non
     agent = host.locked()
     one = blog(1)
     stage_until(agent, one)
-    pid = agent.ask("start", release=one.id, probe=PROBE)["pid"]
+    pid = agent.ask("start", release=one.id)["pid"]
     agent.hang_up()
     assert not Path(f"/proc/{pid}/exe").exists()
     assert leftovers(host) == []
@@ -84,7 +84,7 @@ def test_a_client_that_goes_after_the_flip_leaves_the_release_live_and_unfinishe
     agent = host.locked()
     one = blog(1)
     stage_until(agent, one)
-    pid = agent.ask("start", release=one.id, probe=PROBE)["pid"]
+    pid = agent.ask("start", release=one.id)["pid"]
     agent.ask("flip", to=one.id, **{"from": None})
     agent.hang_up()
     survey = host.look()
@@ -100,7 +100,7 @@ def test_a_client_that_goes_while_rolling_back_leaves_no_second_process(host: Ho
     go_live(agent, two, one)
     agent.ask("unlock")
     agent.ask("lock", owner="ann", release=one.id, verb="rollback")
-    pid = agent.ask("start", release=one.id, probe=PROBE)["pid"]
+    pid = agent.ask("start", release=one.id)["pid"]
     agent.hang_up()
     assert not Path(f"/proc/{pid}/exe").exists()
     survey = host.look()
@@ -197,7 +197,7 @@ def test_an_agent_killed_at_any_point_is_healed_by_the_next_session(host: Host) 
         release = blog(serial)
         stage_until(agent, release, "seal" if last == "start" else last)
         if last == "start":
-            agent.ask("start", release=release.id, probe=PROBE)
+            agent.ask("start", release=release.id)
         agent.process.send_signal(signal.SIGKILL)
         agent.process.wait()
         assert host.look()["lock"] is None

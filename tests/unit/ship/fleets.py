@@ -61,11 +61,11 @@ class Lab:
 
     def rollback(self, to: str | None = None, **options: Any) -> Outcome:
         with self.fleet() as fleet:
-            return operations.rollback(fleet, STAGE, APP.probe, self.events.append, owner="me@here", to=to, **options)
+            return operations.rollback(fleet, STAGE, self.events.append, owner="me@here", to=to, **options)
 
     def stop(self) -> Outcome:
         with self.fleet() as fleet:
-            return operations.stop(fleet, STAGE, APP.probe, self.events.append, owner="me@here")
+            return operations.stop(fleet, STAGE, self.events.append, owner="me@here")
 
     def picture(self) -> dict[str, Any]:
         """All that the world, and the next deploy, could see of every host."""

@@ -107,7 +107,7 @@ def plan_of(case: dict[str, Any]) -> Plan:
     """What the case asks for; raises what it is refused with."""
     surveys = {host: survey(host, short) for host, short in case["hosts"].items()}
     stage = Stage("production", dict.fromkeys(surveys, FRONT), keep=5, drain=30)
-    service = ProcessService(stage, APP.probe)
+    service = ProcessService(stage)
     if "stop" in case:
         return plan_stop(surveys, stage, service)
     if "rollback" in case:

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-from tagship.config import Probe
 from tagship.ship.plan import Step
 from tagship.ship.shipment import Stage
 
 
 @dataclass(frozen=True)
 class ProcessService:
-    """Steps for plain processes; `probe` says how a release is asked whether it is well."""
+    """Steps for plain processes. How a release is probed is its own affair: its record on the host says so."""
 
     stage: Stage
-    probe: Probe
 
     def start(self, host: str, release: str) -> Step:
         """Start `release` and probe it on its own socket."""
@@ -23,13 +20,13 @@ class ProcessService:
             host,
             f"start {release} and probe it on its own socket",
             "start",
-            {"release": release, "probe": self._probe()},
+            {"release": release},
             undo=("halt", {"release": release, "drain": self.stage.drain}),
         )
 
     def prove_own(self, host: str, release: str) -> Step:
         """Probe a `release` that runs already on its own socket; nothing to undo."""
-        args = {"release": release, "probe": self._probe()}
+        args = {"release": release}
         return Step(host, f"probe {release}, which runs, on its own socket", "start", args)
 
     def halt(self, host: str, release: str) -> Step:
@@ -39,7 +36,7 @@ class ProcessService:
             f"drain and stop {release}",
             "halt",
             {"release": release, "drain": self.stage.drain},
-            undo=("start", {"release": release, "probe": self._probe()}),
+            undo=("start", {"release": release}),
         )
 
     def discard(self, host: str, release: str) -> Step:
@@ -59,14 +56,5 @@ class ProcessService:
 
     def prove(self, host: str, release: str) -> Step:
         """Prove that `release` is what answers through the front door."""
-        args = {"release": release, "probe": self._probe(), "front": self.stage.fronts[host]}
+        args = {"release": release, "front": self.stage.fronts[host]}
         return Step(host, f"probe {release} through the front door", "probe", args)
-
-    def _probe(self) -> dict[str, Any]:
-        return {
-            "path": self.probe.path,
-            "status": self.probe.status,
-            "timeout": float(self.probe.timeout),
-            "passes": self.probe.passes,
-            "host": self.probe.host,
-        }
