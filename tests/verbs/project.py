@@ -62,6 +62,9 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     daemon_threads = True
     request_queue_size = 64
 
+    def handle_error(self, *words):
+        pass  # a prober that has heard enough hangs up
+
 
 if BEHAVIOUR == "exits":
     sys.exit("no such table: visitors")
@@ -124,6 +127,7 @@ class Project:
         self.home = home
         self.front = f"127.0.0.1:{free_port()}"
         self.stages = ["local"]
+        self.tags = 0
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("GIT_", "TAGSHIP_"))}
         self.env = {
             **kept,
@@ -192,6 +196,13 @@ class Project:
         self.git("commit", "--quiet", "--allow-empty", "--message", name)
         self.git("tag", "--annotate", name, "--message", name)
 
+    def tag_next(self, files: Mapping[str, str | bytes] | None = None) -> str:
+        """`tag`, with a version that this project never had: its tags are remembered. Returns it."""
+        self.tags += 1
+        name = f"v1.{self.tags}.0"
+        self.tag(name, files)
+        return name
+
     # --- the commands
 
     def run(self, *argv: str, cwd: Path | None = None) -> Ran:
@@ -210,7 +221,7 @@ class Project:
         return Ran(done.returncode, done.stdout, done.stderr)
 
     def told(self, *argv: str) -> Told:
-        """Run a verb with `--json`; fails unless it speaks JSON Lines that end in a whole result, and nothing else."""
+        """Run a verb with `--json`; fails unless it speaks JSON Lines alone, which end in a whole result."""
         ran = self.run(*argv, "--json")
         assert ran.err == ""
         return told(ran.exit, ran.out)
