@@ -95,7 +95,7 @@ def test_of_two_deploys_one_goes_on(project: Project) -> None:
     with project.begun("fab", "deploy") as first:
         first.until("prepare")
         second = project.told("fab", "deploy")
-        said = project.run("fab", "rollback", "--to", "v1.0.0")
+        said = project.run("fab", "plan", "--tag", "v1.0.0")
         status = project.told("fab", "status")
         hold.unlink()
         told = first.ended()
@@ -104,8 +104,10 @@ def test_of_two_deploys_one_goes_on(project: Project) -> None:
     assert second.error["holder"].items() >= {"owner": owner, "release": "0002-v1.1.0", "verb": "deploy"}.items()
     assert owner in second.error["what"]
     assert "0002-v1.1.0" in second.error["what"]
-    assert said.exit in {0, 6}
-    assert status.exit == 0
+    assert said.exit == 6
+    assert said.err.startswith(f"locked: local: locked by {owner} (deploy 0002-v1.1.0) since ")
+    assert "remove" not in said.out, "the other's half-made release is no leftover"
+    assert status.of("row")[0]["health"] == f"well; {owner} is at work: deploy 0002-v1.1.0"
     assert (told.exit, told.result["outcome"]) == (0, "live")
     assert get(project.front, "/").body == b"two"
 

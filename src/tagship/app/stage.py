@@ -88,7 +88,7 @@ class OnStage:
                     status.current.state if status.current else None,
                     status.current.pid if status.current else None,
                     f"http://{status.front}/" if status.front else None,
-                    _words_of(status),
+                    _words_of(status) + _busy(status),
                 )
                 for status in operations.status(fleet)
             )
@@ -198,3 +198,8 @@ def _words_of(status: operations.HostStatus) -> str:
     if status.serving != status.current.id:
         return f"{status.serving} answers"
     return "front door closed" if status.front is None else status.current.state
+
+
+def _busy(status: operations.HostStatus) -> str:
+    """Who is changing the host right now."""
+    return "; {owner} is at work: {verb} {release}".format_map(status.lock) if status.lock else ""

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from tagship import config
-from tagship.errors import HostRefused, TagshipError, UsageError
+from tagship.errors import HostRefused, Locked, TagshipError, UsageError
 from tagship.events import Event, Listener
 from tagship.manifest import Delta, Manifest
 from tagship.ship.crew import side_by_side
@@ -266,6 +266,17 @@ def _refuse_roots(fleet: Fleet) -> None:
     raise_all([reason for survey in fleet.surveys.values() for reason in root_refusals(survey)])
 
 
+def _refuse_locked(fleet: Fleet) -> None:
+    """What somebody else is changing now can't be planned on: their half-made release would look like a dead one."""
+    for host, survey in fleet.surveys.items():
+        if survey.lock is not None:
+            holder = {name: str(value) for name, value in survey.lock.items()}
+            what = "locked by {owner} ({verb} {release}) since {since}".format_map(holder)
+            raise Locked(
+                what, host=host, holder=holder, cure="wait until it is done; the lock goes when its holder does"
+            )
+
+
 def _feed(shipment: Shipment, cargo: Mapping[str, Cargo]) -> Feed:
     packed = {
         wheel.sha256: wheel.path
@@ -290,6 +301,7 @@ def _follow(
     feed: Feed | None = None,
     grace: float = GRACE,
 ) -> Outcome:
+    _refuse_locked(fleet)
     listener(Event("plan", data={"plan": render(plan), "steps": to_json(plan)}))
     if dry and not plan.empty:
         previous = next(iter(plan.previous.values()), None)

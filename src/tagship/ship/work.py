@@ -78,6 +78,8 @@ class Work:
         crew.wait(until=lambda: self._stop.is_set() or self._interrupts.wished)
         if self._interrupts.wished:
             self._fail(Interrupted(f"interrupted during `{phase.name}`"), None)
+            if crew.busy:
+                note(self._tell, f"interrupted; what is under way may take {self._grace:.0f} s more", level="warning")
         if self._stop.is_set() and not crew.wait(self._grace):
             # What takes longer is cut off: its agent hears of it and kills what it was running.
             for host in crew.busy:

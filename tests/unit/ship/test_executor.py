@@ -270,18 +270,30 @@ def test_a_step_that_takes_too_long_after_a_failure_is_cut_off() -> None:
     assert made.picture() == before
 
 
-def test_a_lock_held_by_someone_else_names_them_and_frees_the_others() -> None:
-    """A deploy that finds a lock ends with who holds it, frees what it took, and never frees the holder's."""
+def test_a_lock_taken_meanwhile_names_its_holder_and_frees_the_others() -> None:
+    """Between survey and lock somebody else began: it ends with who that is, and frees only what it took itself."""
     made = two_hosts_at_v1()
-    with made.fleet() as other:
+    with made.fleet() as ours, made.fleet() as other:
         other.link("web2").call("lock", {"owner": "ann@desk", "release": "0002-v9", "verb": "deploy"})
         with pytest.raises(Locked) as caught:
-            made.deploy("v0.2.0")
+            operations.deploy(ours, STAGE, shipment("v0.2.0"), ignore, made=MADE)
         assert caught.value.holder["owner"] == "ann@desk"
         assert caught.value.exit_code == 6
         assert made.hosts["web1"].holder is None
         assert made.hosts["web2"].holder is not None
     assert all(host.verbs() == [] for host in made.hosts.values())
+
+
+@pytest.mark.parametrize("dry", [True, False])
+def test_nothing_is_planned_on_a_host_that_somebody_changes(dry: bool) -> None:
+    """Their half-made release would look like a dead one to be removed: refused before a plan is told."""
+    made = two_hosts_at_v1()
+    told: list[Event] = []
+    with made.fleet() as other:
+        other.link("web2").call("lock", {"owner": "ann@desk", "release": "0002-v9", "verb": "deploy"})
+        with made.fleet() as ours, pytest.raises(Locked, match=r"ann@desk \(deploy 0002-v9\)"):
+            operations.deploy(ours, STAGE, shipment("v0.2.0"), told.append, made=MADE, dry=dry)
+    assert told == []
 
 
 def test_a_host_that_changed_since_the_plan_makes_it_stale() -> None:
