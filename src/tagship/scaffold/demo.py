@@ -188,8 +188,10 @@ class Demo:
         self.report.heading("Stop, and leave nothing behind (make demo KEEP=1 keeps it running)")
         if (self.folder / ".tagship").exists():
             self.command("fab", "stop")
-        if _is_taken(self.front):
-            raise TagshipError("something still answers", where=self.front, cure=f"its files are in {self.folder}")
+            if _is_taken(self.front):
+                raise TagshipError(
+                    "something still answers", where=self.front, cure=f"its files are in {self.folder}"
+                )
         # A socket's path must be short, so the folders of the sockets lie elsewhere; each release links to its own.
         for run in {link.resolve().parent for link in self.folder.glob(".tagship/local/releases/*/run")}:
             shutil.rmtree(run, ignore_errors=True)
