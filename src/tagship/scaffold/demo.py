@@ -19,6 +19,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from tagship.errors import Interrupted, TagshipError, UsageError
 from tagship.report import Report
@@ -137,8 +138,9 @@ class Demo:
     def command(self, *argv: str, cwd: Path | None = None) -> None:
         """Show a command and run it in the project, on our own stdout; raises `TagshipError` if it fails."""
         self.report.lines(f"$ {shlex.join(argv)}")
-        with subprocess.Popen(self.found(argv), cwd=cwd or self.folder, env=self.env) as process:
+        with _Held() as held, subprocess.Popen(self.found(argv), cwd=cwd or self.folder, env=self.env) as process:
             try:
+                held.release()
                 status = process.wait()
             except KeyboardInterrupt as signalled:
                 if signalled.args:  # it came to us alone, whereas Ctrl-C goes to everything in the terminal
@@ -197,6 +199,29 @@ class Demo:
             shutil.rmtree(run, ignore_errors=True)
         shutil.rmtree(self.folder.parent)
         self.report.lines(f"removed {self.folder.parent}")
+
+
+class _Held:
+    """Keeps signals waiting until `release`: one that came while a command starts would leave it to nobody."""
+
+    def __init__(self) -> None:
+        self.came: list[int] = []
+        self.before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> _Held:
+        for number in (signal.SIGINT, *_ENDINGS):
+            self.before[number] = signal.signal(number, lambda number, _frame: self.came.append(number))
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+
+    def release(self) -> None:
+        """Let signals through again, the one that came first of all; raises KeyboardInterrupt for it."""
+        self.__exit__()
+        if self.came:
+            signal.raise_signal(self.came[0])
 
 
 def _interrupt(number: int, _frame: FrameType | None) -> None:
