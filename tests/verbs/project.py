@@ -256,7 +256,7 @@ class Project:
 
     def sockets(self) -> list[str]:
         """The serials that have a folder for their socket."""
-        return sorted(path.name for path in (self.home / ".cache/tagship/run").glob("*/*"))
+        return sorted(path.name for path in (self.root / "run").glob("*"))
 
     def processes(self) -> dict[int, str]:
         """Every process that lives with our home: pid to command line."""

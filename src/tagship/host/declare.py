@@ -91,7 +91,7 @@ def _check_free(context: Context, release: str, serial: int) -> None:
     if len(path) > LONGEST_SOCKET:
         raise refused(
             "the socket's path is longer than {} bytes: {}".format(LONGEST_SOCKET, os.fsdecode(path)),
-            "deploy as a user whose home folder has a shorter path",
+            "give this stage a shorter `root`",
         )
 
 

@@ -21,9 +21,9 @@ def furnish(context: Context, args: Args) -> dict[str, Any]:
     declared = stored.read(layout, release)
     environment.secrets(layout, declared)  # refuses an env file that others can read
     make_run(layout, release)
-    run = layout.release(release, "run")
+    place, run = layout.run(release), layout.release(release, "run")
     files.remove(run)
-    os.symlink(layout.run(release), run)
+    os.symlink(place, run)
     _link_shared(layout, declared)
     files.place(layout.release(release, "start"), environment.start_script(layout, declared).encode(), 0o555)
     files.place_json(layout.release(release, stored.RECORD), declared.record, 0o444)
@@ -33,7 +33,7 @@ def furnish(context: Context, args: Args) -> dict[str, Any]:
 
 def make_run(layout: Layout, release: str) -> None:
     """Make the release's run folder, mode 0700, ours; raises `failed` where it isn't."""
-    for path in (layout.runs, layout.run(release)):
+    for path in (os.path.dirname(layout.run(release)), layout.run(release)):
         os.makedirs(path, 0o700, exist_ok=True)
         found = os.lstat(path)
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():

@@ -12,6 +12,7 @@ ID = re.compile(r"([0-9]{4,9})-[A-Za-z0-9._-]{1,40}\Z")
 SOCKET = "web.sock"
 LONGEST_SOCKET = 107
 """Bytes that a unix socket's path may have on Linux (`sun_path` holds 108, with the final NUL)."""
+_LONGEST_RUNS = LONGEST_SOCKET - len("/123456789/" + SOCKET)
 
 
 def serial_of(release: str) -> int:
@@ -41,8 +42,10 @@ class Layout:
         self.tools = self.below("state", "tools")
         self.wheels = self.below("state", "wheels")
         self.cache = self.below("state", "uv-cache")
-        name = hashlib.sha256(os.fsencode(self.root)).hexdigest()[:10]
-        self.runs = os.path.join(os.path.expanduser("~"), ".cache", "tagship", "run", name)
+        self.runs = self.below("run")
+        self._short_runs = os.path.join("tagship", "run", hashlib.sha256(os.fsencode(self.root)).hexdigest()[:10])
+        if len(os.fsencode(self.runs)) > _LONGEST_RUNS:
+            self.runs = os.path.join(os.path.expanduser("~"), ".local", "state", self._short_runs)
 
     def below(self, *parts: str) -> str:
         """A path below the root."""
@@ -58,8 +61,17 @@ class Layout:
         return os.path.join(self.releases, release, *parts)
 
     def run(self, release: str) -> str:
-        """The release's run folder: short, because a socket's path must be."""
-        return os.path.join(self.runs, "{:04d}".format(serial_of(release)))
+        """The release's run folder: short, because a socket's path must be.
+
+        Once it is furnished its `run` link says where: whoever looks, with whatever HOME, finds the same socket.
+        """
+        name = "{:04d}".format(serial_of(release))
+        try:
+            folder, found = os.path.split(os.readlink(self.release(release, "run")))
+        except OSError:
+            folder = found = ""
+        ours = found == name and (folder == self.below("run") or folder.endswith("/" + self._short_runs))
+        return os.path.join(folder if ours else self.runs, name)
 
     def socket(self, release: str) -> str:
         """The absolute path that the release's service listens on."""

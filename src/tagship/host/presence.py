@@ -31,11 +31,10 @@ def live(layout: Layout) -> dict[str, int]:
     for release, pids in strangers(layout).items():
         leaders = [pid for pid in pids if _leads(pid)]
         found[release] = (leaders or pids)[0]
-    for name in files.names(layout.runs):
-        noted = files.read_object(os.path.join(layout.runs, name, _NOTE))
-        process = procs.Process.from_row(noted.get("process"))
-        if process is not None and isinstance(noted.get("release"), str) and process.alive():
-            found[noted["release"]] = process.pid
+    for release in filter(ID.match, files.names(layout.releases)):
+        process = procs.Process.from_row(files.read_object(note(layout, release)).get("process"))
+        if process is not None and process.alive():
+            found[release] = process.pid
     return found
 
 

@@ -240,9 +240,10 @@ def test_a_release_whose_name_is_taken_by_a_foreign_folder_is_refused(host: Host
     assert host.journal() == []
 
 
-def test_a_home_with_too_long_a_path_is_refused_before_anything_changes(host: Host) -> None:
+def test_root_and_home_with_too_long_paths_are_refused_before_anything_changes(host: Host) -> None:
     """A unix socket's path holds 107 bytes."""
     host.home = host.home / ("h" * 60)
+    host.root = host.root / ("r" * 90)
     host.home.mkdir()
     agent = host.locked()
     with pytest.raises(AgentError, match="longer than 107 bytes") as refused:

@@ -300,7 +300,7 @@ def test_answers_of_another_release_s_process_prove_nothing(host: Host) -> None:
     agent = host.locked()
     one = blog(1)
     go_live(agent, one, None)
-    other = next(host.home.glob(".cache/tagship/run/*/0001/web.sock"))
+    other = host.path("run", "0001", "web.sock")
     two = blog(
         2, start=["sh", "-c", f'ln -s {other} "$TAGSHIP_SOCKET"; exec sleep 600'], probe={**PROBE, "timeout": 1}
     )
@@ -420,9 +420,36 @@ def test_a_service_that_is_running_is_only_probed(host: Host) -> None:
     stage_until(agent, one)
     pid = agent.ask("start", release=one.id)["pid"]
     assert agent.ask("start", release=one.id)["pid"] == pid
-    note = next(host.home.glob(".cache/tagship/run/*/0001/pid.json"))
+    note = host.path("run", "0001", "pid.json")
     note.unlink()
     assert agent.ask("start", release=one.id)["pid"] == pid
     agent.ask("halt", release=one.id, drain=5)
     until(lambda: not Path(f"/proc/{pid}/exe").exists())
     assert agent.ask("halt", release=one.id, drain=5) == {"seconds": pytest.approx(0, abs=60), "forced": False}
+
+
+@pytest.mark.parametrize("depth", [0, 90])
+def test_another_home_sees_the_same_service(host: Host, listen: str, depth: int) -> None:
+    """Where the socket lies follows from the release: a second HOME neither misses the service nor doubles it."""
+    if depth:
+        host.root = host.root / ("r" * depth)
+    agent = host.locked()
+    one = blog(1)
+    go_live(agent, one, None, listen)
+    agent.hang_up()
+    host.home = host.home / "other"
+    host.home.mkdir()
+    seen = host.look()
+    assert seen["serving"] == one.id
+    again = host.locked()
+    pid = again.ask("start", release=one.id)["pid"]
+    assert pid == seen["releases"][0]["pid"]
+
+
+def test_a_root_with_a_short_path_keeps_its_sockets_to_itself(host: Host) -> None:
+    """Emptying a cache, or a home, takes nothing down."""
+    agent = host.locked()
+    one = blog(1)
+    stage_until(agent, one)
+    assert host.path("releases", one.id, "run").readlink() == host.path("run", "0001")
+    assert list(tree(host.home)) == []
