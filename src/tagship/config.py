@@ -23,6 +23,15 @@ LOCAL_STAGE = "local"
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,30}\Z")
 _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._:-]{0,252})\Z")
+_WORDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "str": "text",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "a mapping",
+    "null": "nothing",
+}
 _SECONDS = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)?\Z")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}
 
@@ -260,7 +269,7 @@ class _Checker:
             if unknown:
                 at = (*at, unknown[1])
                 what = f"there is no such key{_nearest(unknown[1], kind, at[:-1])}"
-            raise self.error(what[:1].lower() + what[1:], (*prefix, *at)) from None
+            raise self.error(_plain(what), (*prefix, *at)) from None
 
     def check_app(self, app: App) -> None:
         if not _NAME.match(app.name):
@@ -379,6 +388,16 @@ def _where(message: str) -> tuple[str, yamltext.Path]:
     for name, index in re.findall(r"\.([^.\[]+)|\[(\d+|\.\.\.)\]", match[2]):
         parts.append(name or (int(index) if index.isdigit() else index))
     return match[1], tuple(parts)
+
+
+def _plain(what: str) -> str:
+    """msgspec's sentence in the words of the annotated tagship.yml."""
+    types = re.match(r"Expected `([^`]*)`, got `([^`]*)`\Z", what)
+    if types:
+        wanted, given = (_WORDS.get(kind.removesuffix(" | null"), kind) for kind in types.groups())
+        return f"must be {wanted}, not {given}"
+    missing = re.match(r"Object missing required field `(.*)`\Z", what)
+    return f"needs `{missing[1]}`" if missing else what[:1].lower() + what[1:]
 
 
 def _nearest(name: str, kind: Any, path: yamltext.Path) -> str:

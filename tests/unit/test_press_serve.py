@@ -140,7 +140,9 @@ def test_a_failing_build_keeps_the_last_good_pages(tmp_path: Path) -> None:
         stream = HTTPConnection("127.0.0.1", server.port, timeout=LONG)
         stream.request("GET", serve.EVENTS_PATH)
         state = json.loads(stream.getresponse().readline().removeprefix(b"data: "))
-        assert state["error"].startswith("posts/2026-11-01-hello.md:3: `layout` there is no layout `gone`")
+        assert state["error"].startswith(
+            "posts/2026-11-01-hello.md:3: `layout` names `gone`, and there is no such layout"
+        )
         stream.close()
         write(tmp_path, {"posts/2026-11-01-hello.md": "---\ntitle: Hello\n---\nMended.\n"})
         assert isinstance(server.next(), serve.Built)
@@ -153,7 +155,7 @@ def test_a_first_build_that_fails_is_a_readable_page(tmp_path: Path) -> None:
         assert isinstance(server.next(), serve.Failed)
         answer, body = server.get("/")
         assert answer.status == 503
-        assert "posts/2026-11-01-a.md:3: `layout` there is no layout `&lt;i&gt;`" in body
+        assert "posts/2026-11-01-a.md:3: `layout` names `&lt;i&gt;`, and there is no such layout" in body
         assert serve.EVENTS_PATH in body
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tagship import config as config_file
 from tagship.config import Config, Site
 from tagship.errors import ConfigError
 from tagship.events import Listener, note
+
+if TYPE_CHECKING:
+    from tagship.press.build import BuildReport
 
 
 @dataclass(frozen=True)
@@ -49,15 +52,20 @@ def build(project: Project, *, out: Path | None, drafts: bool, future: bool, lis
     built = output.publish(
         project.root, project.site, clock=clock.clock_of(project.root), drafts=drafts, future=future, out=out
     )
-    for warning in built.warnings:
-        note(listener, warning, level="warning")
-    for kind, left in (("draft", built.drafts), ("future post", built.future)):
-        if left:
-            note(listener, f"left out, {kind}: {', '.join(left)}")
+    tell_built(built, listener)
     where = str(out or Path(output.FOLDER) / output.LINK)
     counts = (_count(built.pages, "page"), _count(built.posts, "post"), _count(built.assets, "asset"))
     note(listener, f"{where}: {', '.join(counts)}")
     return {"out": where, "pages": built.pages, "posts": built.posts, "assets": built.assets}
+
+
+def tell_built(built: BuildReport, listener: Listener) -> None:
+    """Say what a build warns of, and what it left out."""
+    for warning in built.warnings:
+        note(listener, warning, level="warning")
+    for kind, left in (("a draft", built.drafts), ("dated after the commit", built.future)):
+        if left:
+            note(listener, f"left out, {kind}: {', '.join(left)}")
 
 
 def serve(project: Project, *, port: int, drafts: bool, future: bool, listener: Listener) -> None:
@@ -75,8 +83,13 @@ def serve(project: Project, *, port: int, drafts: bool, future: bool, listener: 
             f" ({', '.join(event.changed[:3])}{', ...' if len(event.changed) > 3 else ''})" if event.changed else ""
         )
         if isinstance(event, press_serve.Failed):
-            note(listener, f"not built{because}: {event.error}", level="warning")
+            where = f"{event.error.where}: " if event.error.where else ""
+            note(listener, f"not built: {where}{event.error.what}", level="warning")
+            if event.error.cure:
+                note(listener, f"  cure: {event.error.cure}")
         else:
+            for warning in event.report.warnings:
+                note(listener, warning, level="warning")
             note(listener, f"built {event.report.pages} pages in {event.seconds:.2f} s{because}")
 
     press_serve.serve(project.root, site, port=port, on_event=tell, drafts=drafts, future=future)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import getpass
+import re
 import socket
 import time
 from collections.abc import Sequence, Set
@@ -15,17 +16,19 @@ import msgspec
 
 from tagship.app.packing import Packed
 from tagship.app.project import Project, open_project
-from tagship.config import App, Stage
+from tagship.config import App, Config, Stage
 from tagship.errors import Refused, UsageError
 from tagship.events import Event, Listener, note
 from tagship.manifest import Manifest, url_changes
-from tagship.release import bundle, tags
+from tagship.release import bundle, tagbook, tags
 from tagship.release.tags import Tag
 from tagship.ship import operations
 from tagship.ship.fleet import Fleet
 from tagship.ship.outcome import HostOutcome, Outcome
 from tagship.ship.shipment import Made
 from tagship.ship.survey import Release
+
+_LOOPBACK = re.compile(r"https?://(localhost|127\.|\[::1\])")
 
 
 @dataclass(frozen=True)
@@ -63,8 +66,12 @@ class OnStage:
             live = operations.live_manifests(fleet, shipment)
             shipment = replace(shipment, known={m.digest: m for m in live.values()}.get)
             tell = self._with_urls(next(iter(live.values()), None), shipment.manifest)
+            self._warn(chosen, config, fleet)
             made = Made(by=_owner(), at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"))
-            return operations.deploy(fleet, self.stage, shipment, tell, made=made, dry=dry)
+            outcome = operations.deploy(fleet, self.stage, shipment, tell, made=made, dry=dry)
+            if not dry and outcome.outcome in ("live", "unchanged", "degraded"):
+                tagbook.remember(root, chosen.name, chosen.commit)
+            return outcome
 
     def rollback(self, to: str | None, *, dry: bool = False) -> Outcome:
         """Go down to the previous good release, or to the tag or id `to`. Raises as `deploy`."""
@@ -81,6 +88,7 @@ class OnStage:
     def status(self) -> Table:
         """What is live on each host and whether it answers. Raises `HostRefused`."""
         with self._connect(self.project.config.app) as fleet:
+            found = operations.status(fleet)
             rows = tuple(
                 (
                     status.host,
@@ -90,9 +98,9 @@ class OnStage:
                     f"http://{status.front}/" if status.front else None,
                     _words_of(status) + _busy(status),
                 )
-                for status in operations.status(fleet)
+                for status in found
             )
-            ill = {status.host for status in operations.status(fleet) if not status.well}
+            ill = {status.host for status in found if not status.well}
             return Table(("host", "release", "state", "pid", "front", "health"), rows, _looked(fleet, ill))
 
     def releases(self) -> Table:
@@ -133,6 +141,21 @@ class OnStage:
         note(self.listener, f"{tag.name} is commit {tag.commit[:12]}{ahead}")
         for warning in tag.warnings:
             note(self.listener, warning, level="warning")
+
+    def _warn(self, tag: Tag, config: Config, fleet: Fleet) -> None:
+        """What is allowed, and seldom meant."""
+        left = {
+            release.id
+            for survey in fleet.surveys.values()
+            for release in survey.releases
+            if release.tag == tag.name and release.state == "left" and release.id != survey.current
+        }
+        if left:
+            text = f"{tag.name} was rolled back from ({', '.join(sorted(left))}); it goes live again"
+            note(self.listener, text, level="warning")
+        if config.site is not None and self.stage.hosts and _LOOPBACK.match(config.site.url):
+            text = f"`site.url` is {config.site.url}: the feed, the sitemap and every canonical link point there"
+            note(self.listener, text, level="warning")
 
     def _with_urls(self, live: Manifest | None, new: Manifest) -> Listener:
         """The listener, told with the plan which URLs it adds, changes and takes away."""

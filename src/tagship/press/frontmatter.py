@@ -58,6 +58,10 @@ def read(path: Path, name: str) -> Source:
     return split(text.replace("\r\n", "\n").replace("\r", "\n"), name)
 
 
+_YAML_CURE = 'mend the YAML; a value with `: ` or ` #` inside wants quotes: "..."'
+_DATE_CURE = "write: {key}: 2026-11-30, or {key}: 2026-11-30 09:30, with a zone such as +01:00 if you like"
+
+
 def split(text: str, name: str) -> Source:
     """`read` for a text that is in memory already; its lines end with `\\n`."""
     head, newline, rest = text.partition("\n")
@@ -79,7 +83,7 @@ def split(text: str, name: str) -> Source:
             path=name,
             line=problem.mark.line,
             column=problem.mark.column,
-            cure='mend the YAML; a value with `: ` or ` #` inside wants quotes: "..."',
+            cure=_DATE_CURE.format(key="date") if problem.key == "date" else _YAML_CURE,
         ) from None
     fields = {} if document.data is None else document.data
     if not isinstance(fields, dict):
@@ -147,7 +151,7 @@ def date_of(source: Source, key: str, zone: ZoneInfo) -> dt.datetime | None:
     value = source.fields.get(key)
     if value is None:
         return None
-    cure = f"write: {key}: 2026-11-30, or {key}: 2026-11-30 09:30, with a zone such as +01:00 if you like"
+    cure = _DATE_CURE.format(key=key)
     if isinstance(value, str):
         try:
             value = dt.datetime.fromisoformat(re.sub(r"\s+(?=[+-]\d|Z)", "", value.strip()))

@@ -70,7 +70,7 @@ class Templates:
         """Raise `ContentError` naming the known layouts when `layout` is none of them."""
         if layout not in self.layouts:
             known = ", ".join(sorted(self.layouts))
-            raise source.error(f"there is no layout `{layout}`", "layout", f"known here: {known}")
+            raise source.error(f"names `{layout}`, and there is no such layout", "layout", f"known here: {known}")
 
     def render(self, layout: str, page: str, values: Mapping[str, Any]) -> str:
         """The layout filled with `values`; `page` names what is being made, for messages.

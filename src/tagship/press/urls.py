@@ -24,11 +24,11 @@ def problem_of(url: str) -> str | None:
     for segment in folders:
         wrong = slugs.problem_of(segment)
         if wrong:
-            return f"the part `{segment}` {wrong}" if segment else "holds `//`"
+            return f"has the part `{segment}`, which {wrong}" if segment else "holds `//`"
     if last:
         wrong = slugs.problem_of(last)
         if wrong:
-            return f"the part `{last}` {wrong}"
+            return f"has the part `{last}`, which {wrong}"
         if "." not in last:
             return "must end with `/` or with a file name such as `about.html`"
     return None

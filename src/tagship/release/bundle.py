@@ -92,7 +92,8 @@ def pack(
     tagship's cache folder (wheels, build tools). The scratch copy is gone afterwards, also on failure and Ctrl-C.
 
     Raises `TagRefused` for a moved tag, `BundleRefused` for a tree or lock that can't ship, `CommandFailed` for a
-    failing build command, and whatever `press` raises. Nothing is remembered of a tag that failed.
+    failing build command, and whatever `press` raises. A tag is pinned to its commit by `tagbook.remember`, once it
+    has shipped; a look at a plan pins nothing.
     """
     tags.check_not_moved(tag, tagbook.read(repo))
     if config.site is None:
@@ -105,7 +106,6 @@ def pack(
         packed.save(repo, name, saved)
         packed.prune(repo, store, now=time.time())
     lock = _lock(saved.manifest, config.app.lock, tag, store)
-    tags.check_not_moved(tag, tagbook.remember(repo, tag.name, tag.commit))
     return Bundle(tag, config, saved.manifest, lock, saved.project_wheel)
 
 

@@ -1,4 +1,4 @@
-"""Which commit each tag named when it was packed here, so that a moved tag is noticed without any host.
+"""Which commit each tag named when it was shipped from here, so that a moved tag is noticed without any host.
 
 The record is `.tagship/tags.json` in the project: `{"v1.4.0": "<commit>"}`. Hosts keep their own.
 """
@@ -21,7 +21,7 @@ def path(repo: Path) -> Path:
 
 
 def read(repo: Path) -> Mapping[str, str]:
-    """The record, tag name to commit id; empty where nothing was packed yet. Raises `TagRefused` if unreadable."""
+    """The record, tag name to commit id; empty where nothing was shipped yet. Raises `TagRefused` if unreadable."""
     record = path(repo)
     try:
         known = json.loads(record.read_bytes())
@@ -33,7 +33,7 @@ def read(repo: Path) -> Mapping[str, str]:
         isinstance(commit, str) and len(commit) in _COMMIT_LENGTHS for commit in known.values()
     ):
         raise TagRefused(
-            "the record of packed tags can't be read",
+            "the record of shipped tags can't be read",
             where=str(record),
             cure="remove it; the hosts remember their own tags",
         )

@@ -89,7 +89,7 @@ def check_not_moved(tag: Tag, known: Mapping[str, str]) -> None:
     before = known.get(tag.name)
     if before is not None and before != tag.commit:
         raise TagRefused(
-            f"the tag has moved: it was packed as commit {before[:12]}, and now names {tag.commit[:12]}",
+            f"the tag has moved: it was shipped as commit {before[:12]}, and now names {tag.commit[:12]}",
             where=tag.name,
             cure="a tag names one commit for ever: put it back "
             f"(git tag -f {tag.name} {before[:12]}), and give the new commit a new tag",

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM while hosts are being changed: the first is a wish that is heeded, the second an order.
+"""Ctrl-C, SIGTERM, a closed terminal while hosts change: the first is a wish that is heeded, the second an order.
 
 An exception out of a signal can surface between any two lines, also between doing a step and noting that it was done;
 so the first signal only sets a flag that the work looks at. The second raises KeyboardInterrupt.
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupts:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import signal
 import sys
 import time
@@ -14,6 +16,9 @@ from tagship.errors import Interrupted, TagshipError, UsageError
 from tagship.events import Event
 from tagship.report import Report
 
+_SECRET = re.compile(r"secret|token|passw|credential|private|api_?key|deploy_key", re.I)
+_SHORTEST = 6  # characters; a shorter value stands in too many words
+
 
 def run(work: Callable[[Report], Mapping[str, Any]], *, json: bool = False) -> None:
     """Do `work` and leave with its exit code; whatever happens, a JSON reader gets a last `result` line.
@@ -22,9 +27,11 @@ def run(work: Callable[[Report], Mapping[str, Any]], *, json: bool = False) -> N
     took (measured here when left out).
     """
     began = time.monotonic()
-    # SIGTERM ends a verb as Ctrl-C does: what was begun is put back, and scratch folders go.
-    signal.signal(signal.SIGTERM, _interrupt)
+    # A closed terminal and SIGTERM end a verb as Ctrl-C does: what was begun is put back, and scratch folders go.
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, _interrupt)
     with Report(json=json, stream=sys.stdout, err=sys.stderr) as report:
+        report.mask(_secrets(os.environ))
         try:
             result = dict(work(report))
         except TagshipError as error:
@@ -40,6 +47,11 @@ def run(work: Callable[[Report], Mapping[str, Any]], *, json: bool = False) -> N
             result = _failed(report, bug)
         report(Event("result", "", {"exit": 0, "seconds": round(time.monotonic() - began, 3), **result}))
     raise SystemExit(result.get("exit", 0))
+
+
+def _secrets(environment: Mapping[str, str]) -> list[str]:
+    """Values of the environment that must not be printed, in whatever a command or a traceback says: CI has many."""
+    return [value for name, value in environment.items() if _SECRET.search(name) and len(value) >= _SHORTEST]
 
 
 def number(flag: str, text: str, *, least: int, most: int) -> int:

@@ -17,7 +17,7 @@ from release_case import CONFIG, MakeWheel, Repo
 from tagship.config import Config
 from tagship.errors import BundleRefused, CommandFailed, ConfigError, ContentError, TagRefused
 from tagship.manifest import File, Link
-from tagship.release import bundle, packed, tags
+from tagship.release import bundle, packed, tagbook, tags
 from tagship.release.bundle import Bundle, Press
 from tagship.release.hostpython import HostPython
 from tagship.release.store import ObjectStore
@@ -491,11 +491,16 @@ def test_failing_press_leaves_nothing(repo: Repo) -> None:
     assert not (repo.path / ".tagship" / "bundles").exists()
 
 
-def test_tag_moved_after_a_pack_is_refused(project: Repo) -> None:
-    """Also when the caller resolved it before."""
-    pack(project)
+def test_tag_moved_after_it_shipped_is_refused(project: Repo) -> None:
+    """Also when the caller resolved it before; a tag that was only packed, for a look at the plan, may still move."""
+    first = pack(project)
     project.commit({"a": "1"})
     project.git("tag", "-f", "-a", "v1.0.0", "-m", "moved")
+    second = pack(project)
+    assert first.tag.commit != second.tag.commit
+    tagbook.remember(project.path, second.tag.name, second.tag.commit)
+    project.commit({"a": "2"})
+    project.git("tag", "-f", "-a", "v1.0.0", "-m", "moved again")
     with pytest.raises(TagRefused, match="has moved"):
         pack(project)
 

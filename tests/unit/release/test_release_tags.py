@@ -213,7 +213,7 @@ def test_unreadable_record_is_refused_not_ignored(repo: Repo, text: str) -> None
     repo.commit({"a": "1"})
     repo.tag("v1.0.0")
     repo.write({".tagship/tags.json": text})
-    with pytest.raises(TagRefused, match="record of packed tags"):
+    with pytest.raises(TagRefused, match="record of shipped tags"):
         tags.resolve(repo.path)
 
 
