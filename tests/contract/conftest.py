@@ -29,7 +29,9 @@ def way(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Way]:
 def _make(request: pytest.FixtureRequest, folder: Path) -> Way:
     if request.param == "fake":
         hosts: dict[str, FakeHost] = {}
-        return Way("fake", folder, lambda name: FakeTransport(hosts.setdefault(name, FakeHost())))
+        made = Way("fake", folder, lambda name: FakeTransport(hosts.setdefault(name, FakeHost())))
+        made.hang = lambda: hosts["web1"].sick.update(hosts["web1"].running)
+        return made
     if request.param == "local":
         return Way("local", folder, lambda name: LocalTransport())
     server: Sshd = request.getfixturevalue("sshd")

@@ -44,6 +44,8 @@ class FakeHost:
         self.journal: list[dict[str, Any]] = []
         self.objects: dict[str, int] = {}
         self.running: set[str] = set()
+        self.sick: set[str] = set()
+        """Releases whose running process hangs, until it is halted."""
         self.front: str | None = None
         self.current: str | None = None
         self.owner: tuple[str, str] | None = None
@@ -241,6 +243,8 @@ class FakeSession:
             "releases": rows,
             "highest": host.highest,
             "serving": host.current if host.current in host.running else None,
+            "well": host.current in host.running - host.sick,
+            "fault": "GET / had no answer" if host.current in host.running & host.sick else "",
             "front": {"listen": host.front, "pid": 99} if host.front else None,
             "lock": dict(host.holder[1]) if host.holder else None,
             "missing": [],
@@ -345,11 +349,14 @@ class FakeSession:
     def do_start(self, _data: bytes, release: str) -> dict[str, Any]:
         if not self.known(release)["staged"]:
             raise Fault("refused", f"{release} isn't sealed")
+        if release in self.host.sick:
+            raise Fault("failed", f"{release} is not well")
         self.host.running.add(release)
         return {"pid": 1, "seconds": 0.0}
 
     def do_halt(self, _data: bytes, release: str, drain: float) -> dict[str, Any]:
         self.host.running.discard(release)
+        self.host.sick.discard(release)
         return {"seconds": 0.0, "forced": False}
 
     def do_front(self, _data: bytes, listen: str) -> dict[str, Any]:
@@ -372,7 +379,8 @@ class FakeSession:
         return {}
 
     def do_probe(self, _data: bytes, release: str, front: str) -> dict[str, Any]:
-        if not (self.host.current == release and release in self.host.running and self.host.front == front):
+        runs = release in self.host.running - self.host.sick
+        if not (self.host.current == release and runs and self.host.front == front):
             raise Fault("failed", f"{release} does not answer")
         return {"pid": 1, "seconds": 0.0}
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import urllib.request
 
 import pytest
@@ -9,7 +11,7 @@ from contract.projects import APP, SERVER, shipment
 from contract.ways import OWNER, Way
 
 from tagship.config import App, Argv, Probe, Seconds, Stage
-from tagship.errors import HostFailed, HostRefused, Locked, Restored
+from tagship.errors import Degraded, HostFailed, HostRefused, Locked, Restored
 from tagship.manifest import Delta, Manifest
 from tagship.ship import operations
 from tagship.ship.fleet import Fleet
@@ -289,3 +291,58 @@ def test_each_release_is_asked_as_its_own_tag_said(way: Way) -> None:
     assert way.deploy(only("/new-health", "v2")).outcome == "live"
     back = way.rollback()
     assert (back.outcome, back.release) == ("live", "0001-v1")
+
+
+def fall_sick(way: Way) -> None:
+    """Hang the process that serves web1: its socket still takes connections, and nothing answers."""
+    if not way.real:
+        way.hang()
+        return
+    with way.fleet() as fleet:
+        live = fleet.surveys["web1"].live
+    assert live is not None
+    assert live.pid is not None
+    os.kill(live.pid, signal.SIGSTOP)
+
+
+def test_a_release_that_hangs_is_not_well_and_a_deploy_heals_it(way: Way) -> None:
+    """Something listens, nothing answers: status says so, the same deploy again ends it and starts it anew."""
+    way.deploy("v1")
+    with way.fleet() as fleet:
+        assert [(status.well, status.words) for status in operations.status(fleet)] == [(True, "well")]
+        before = fleet.surveys["web1"]
+    fall_sick(way)
+    with way.fleet() as fleet:
+        (status,) = operations.status(fleet)
+        assert (status.well, status.serving) == (False, "0001-v1")
+        assert status.words.startswith("not well: GET / had no answer")
+        assert fleet.surveys["web1"].fingerprint == before.fingerprint, "a plan must not go stale by one slow answer"
+    healed = way.deploy("v1")
+    assert (healed.outcome, healed.release) == ("live", "0001-v1")
+    if way.real:
+        assert read(way) == ("v1", "0001-v1")
+    with way.fleet() as fleet:
+        assert [status.words for status in operations.status(fleet)] == ["well"]
+
+
+@pytest.mark.parametrize("way", ["local", pytest.param("ssh", marks=pytest.mark.lab)], indirect=True)
+def test_a_release_that_answers_wrongly_is_not_well_and_a_deploy_heals_it(way: Way) -> None:
+    """It fell ill after it was proven: 404 on its own probe path, until it is started anew."""
+    ill = way.folder / "ill"
+    sick = f"global ill; ill = globals().get('ill') or os.path.exists({str(ill)!r})"
+    server = SERVER.replace("def do_GET(self):", f"def do_GET(self):\n        {sick}").replace(
+        "send_response(200)", "send_response(404 if ill else 200)"
+    )
+    load = shipment("v1", server=server, app=App(name="app", start=APP.start, probe=Probe(timeout=Seconds(2))))
+    assert way.deploy(load).outcome == "live"
+    assert way.deploy(load).outcome == "unchanged"
+    ill.touch()
+    with way.fleet() as fleet:
+        assert [status.words for status in operations.status(fleet)] == ["not well: GET / answered 404, not 200"]
+    hopeless = way.deploy(load)
+    assert isinstance(hopeless.error, Degraded), "what is live isn't well, and starting it anew didn't help"
+    assert "answered 404" in hopeless.error.hosts["web1"]
+    ill.unlink()
+    assert way.deploy(load).outcome == "live"
+    with way.fleet() as fleet:
+        assert [status.well for status in operations.status(fleet)] == [True]

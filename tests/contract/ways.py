@@ -34,6 +34,9 @@ class Way:
     events: list[Event] = field(default_factory=list)
     stage: Stage = Stage(drain=Seconds(5))  # noqa: RUF009 - a frozen value
 
+    hang: Callable[[], None] = lambda: None
+    """Has what runs on the fake web1 hang; a real process is stopped instead."""
+
     @property
     def real(self) -> bool:
         return self.kind != "fake"

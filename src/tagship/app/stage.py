@@ -26,6 +26,7 @@ from tagship.ship import operations
 from tagship.ship.fleet import Fleet
 from tagship.ship.outcome import HostOutcome, Outcome
 from tagship.ship.shipment import Made
+from tagship.ship.status import HostStatus
 from tagship.ship.survey import Release
 
 _LOOPBACK = re.compile(r"https?://(localhost|127\.|\[::1\])")
@@ -96,7 +97,7 @@ class OnStage:
                     status.current.state if status.current else None,
                     status.current.pid if status.current else None,
                     f"http://{status.front}/" if status.front else None,
-                    _words_of(status) + _busy(status),
+                    status.words + _busy(status),
                 )
                 for status in found
             )
@@ -211,18 +212,6 @@ def _role(release: Release, current: str | None) -> str | None:
     return "current" if release.id == current else ("running" if release.pid else None)
 
 
-def _words_of(status: operations.HostStatus) -> str:
-    if status.well:
-        return "well"
-    if status.current is None:
-        return "nothing is live"
-    if status.serving is None:
-        return "not running"
-    if status.serving != status.current.id:
-        return f"{status.serving} answers"
-    return "front door closed" if status.front is None else status.current.state
-
-
-def _busy(status: operations.HostStatus) -> str:
+def _busy(status: HostStatus) -> str:
     """Who is changing the host right now."""
     return "; {owner} is at work: {verb} {release}".format_map(status.lock) if status.lock else ""

@@ -59,12 +59,17 @@ def _names(layout: Layout, environ: dict[bytes, bytes]) -> Optional[str]:
 
 
 def serving(layout: Layout, release: Optional[str]) -> Optional[str]:
-    """The release whose process listens on the socket of `release` (what `current` names), if one does."""
+    """The release whose process listens on the socket of `release` (what `current` names), if one does.
+
+    The kernel takes connections for a process that hangs, so this is no proof that anything answers.
+    """
     if release is None:
         return None
     try:
         with http.connect_unix(public_socket(layout), 1.0) as connection:
             pid = http.peer(connection)
+    except BlockingIOError:  # its queue is full, which is only so where it listens
+        return release if release in live(layout) else None
     except OSError:
         return None
     return owner_of(layout, pid)

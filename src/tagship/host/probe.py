@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from typing import Any, Callable, NamedTuple
 
 from tagship.host import http, presence, stored
 from tagship.host.context import Args, Context
-from tagship.host.faults import failed, usage
+from tagship.host.faults import Problem, failed, usage
+from tagship.host.layout import Layout
 
 _LEAST, _LONGEST = 0.5, 10.0  # seconds for one answer
+_GLANCE = 2.0  # seconds for the one answer that a survey waits for
 _FIRST, _LAST = 0.01, 0.2  # seconds between two questions, growing
 
 
@@ -32,7 +35,7 @@ class Probe(NamedTuple):
 
 def of(declared: stored.Declared) -> Probe:
     """How a release wants to be asked: as its tag said, whatever a newer tag says."""
-    return read(Args(declared.settings["probe"]))
+    return read(Args(declared.settings).inner("probe"))
 
 
 def read(args: Args) -> Probe:
@@ -42,6 +45,33 @@ def read(args: Args) -> Probe:
         raise usage("a probe's path begins with / and has no blanks")
     timeout, passes = args.number("timeout"), args.number("passes", 1)
     return Probe(path, int(args.number("status")), float(timeout), int(passes), host)
+
+
+def ask_own(layout: Layout, release: str, asked: Probe, patience: float) -> str:
+    """Ask a release once on its own socket, for at most `patience` seconds; gives its fault, empty if it is well.
+
+    Raises `OSError` or `ValueError` where nothing, or no HTTP, answers.
+    """
+    path = layout.socket(release)
+    answer = http.ask(lambda timeout: http.connect_unix(path, timeout), asked.path, asked.host, patience)
+    found = presence.owner_of(layout, answer.pid) if answer.pid else None
+    if found != release:
+        return "the process behind its socket is of {}".format(found or "no release")
+    return asked.fault(answer)
+
+
+def look(layout: Layout, release: str) -> str:
+    """What is wrong with a release that is current, asked once as its own tag said; empty if nothing is."""
+    try:
+        asked = of(stored.read(layout, release))
+    except (Problem, KeyError, TypeError):
+        return "its record on disk is gone or damaged"
+    try:
+        return ask_own(layout, release, asked, _GLANCE)
+    except socket.timeout:
+        return "GET {} had no answer within {:g} s".format(asked.path, _GLANCE)
+    except (OSError, ValueError) as error:
+        return "GET {}: {}".format(asked.path, http.words(error))
 
 
 def wait_until_well(context: Context, probe: Probe, ask: Callable[[float], str], alive: Callable[[], bool]) -> None:

@@ -7,13 +7,12 @@ import signal
 import time
 from typing import Any, Optional
 
-from tagship.host import drain, files, http, presence, probe, procs, stored
+from tagship.host import drain, files, presence, probe, procs, stored
 from tagship.host.context import Args, Context
 from tagship.host.envfile import mask
 from tagship.host.environment import secrets
 from tagship.host.faults import Problem, failed
 from tagship.host.furnish import make_run
-from tagship.host.layout import Layout
 
 _GRACE = 10.0  # seconds between SIGTERM and SIGKILL
 
@@ -31,7 +30,7 @@ def start(context: Context, args: Args) -> dict[str, Any]:
         process = _spawn(context, declared)
     try:
         probe.wait_until_well(
-            context, asked, lambda patience: _ask_own(layout, release, asked, patience), process.alive
+            context, asked, lambda patience: probe.ask_own(layout, release, asked, patience), process.alive
         )
     except Problem as problem:
         problem.tail = mask(files.tail(layout.service_log(release), size), secrets(layout, declared))
@@ -60,15 +59,6 @@ def stop(context: Context, release: str, patience: float) -> bool:
     files.remove(presence.note(layout, release))
     context.started.discard(release)
     return forced
-
-
-def _ask_own(layout: Layout, release: str, asked: probe.Probe, patience: float) -> str:
-    path = layout.socket(release)
-    answer = http.ask(lambda timeout: http.connect_unix(path, timeout), asked.path, asked.host, patience)
-    found = presence.owner_of(layout, answer.pid) if answer.pid else None
-    if found != release:
-        return "the process behind its socket is of {}".format(found or "no release")
-    return asked.fault(answer)
 
 
 def _spawn(context: Context, declared: stored.Declared) -> procs.Process:
@@ -114,11 +104,12 @@ def _end(context: Context, process: Optional[procs.Process], strays: set[int]) -
         return any(procs.group_lives(group) for group in groups) or any(p and p.alive() for p in known.values())
 
     for number, patience in ((signal.SIGTERM, _GRACE), (signal.SIGKILL, _GRACE)):
-        for group in groups:
-            procs.send_group(group, number)
-        for pid, stray in known.items():
-            if stray is not None and pid not in groups and stray.alive():
-                procs.send(pid, number)
+        for each in (number, signal.SIGCONT):  # one that is stopped hears of SIGTERM only once it goes on
+            for group in groups:
+                procs.send_group(group, each)
+            for pid, stray in known.items():
+                if stray is not None and pid not in groups and stray.alive():
+                    procs.send(pid, each)
         deadline = time.monotonic() + patience
         while lives():
             if time.monotonic() > deadline:

@@ -23,13 +23,15 @@ def survey(context: Context, args: Args) -> dict[str, Any]:
     layout = Layout(root)
     _check_owner(layout, app, stage)
     context.open(root, app, stage)
-    from tagship.host import interpreter, presence  # after the checks that refuse
+    from tagship.host import interpreter, presence, probe  # after the checks that refuse
 
     journal = Journal(layout.journal)
     rows = journal.rows()
     standings = journal.standings(rows)
     live = presence.live(layout)
     kind, current = read_current(layout)
+    serving = presence.serving(layout, current)
+    fault = probe.look(layout, current) if current is not None and serving == current else ""
     env = args.optional("env")
     found = {
         "root": layout.root,
@@ -41,7 +43,9 @@ def survey(context: Context, args: Args) -> dict[str, Any]:
         "current_kind": kind,
         "releases": _releases(layout, standings, live),
         "highest": highest(layout, standings),
-        "serving": presence.serving(layout, current),
+        "serving": serving,
+        "well": current is not None and serving == current and not fault,
+        "fault": fault,
         "front": _front(layout),
         "lock": lock.read_holder(layout.lock),
         "missing": [link for link in args.texts("links") if not os.path.exists(os.path.join(layout.shared, link))],

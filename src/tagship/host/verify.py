@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from tagship.host import contents, files, presence, stored, survey
+from tagship.host import contents, files, presence, probe, stored, survey
 from tagship.host.context import Args, Context
 from tagship.host.layout import Layout
 
@@ -66,4 +66,5 @@ def _public(layout: Layout, release: str) -> list[list[str]]:
     serving = presence.serving(layout, current)
     if serving != release:
         return [["run/web.sock", "answered by {}".format(serving or "nobody")]]
-    return []
+    fault = probe.look(layout, release)
+    return [["run/web.sock", fault]] if fault else []

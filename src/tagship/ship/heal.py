@@ -21,18 +21,22 @@ def common_release(surveys: Mapping[str, HostSurvey]) -> str | None:
 
 
 def plan_heal(surveys: Mapping[str, HostSurvey], stage: Stage, service: Service, release: str) -> tuple[Phase, ...]:
-    """Start, prove and mark good what isn't; no phase at all if `release` is well on every host."""
+    """Start, prove and mark good what isn't; no phase at all if `release` is well on every host.
+
+    A process that runs and isn't well is ended first: starting what runs only asks it once more.
+    """
     start, prove, marks = [], [], []
     for host, survey in surveys.items():
         live = survey.live
-        runs = live is not None and live.pid is not None and survey.serving == release
         good = live is not None and live.state == "good"
         closed = not survey.listens(stage.fronts[host])
-        if not runs:
+        if not survey.well:
+            if live is not None and live.pid is not None:
+                start.append(service.end(host, release))
             start.append(service.start(host, release))
         if closed:
             start.append(service.open_front(host))
-        if not (runs and good) or closed:
+        if not (survey.well and good) or closed:
             prove.append(service.prove(host, release))
         if not good:
             marks.append(mark(host, release, "good", before=live.state if live else None))

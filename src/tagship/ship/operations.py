@@ -28,6 +28,7 @@ from tagship.ship.rollback import plan_rollback
 from tagship.ship.send import Feed
 from tagship.ship.services.process import ProcessService
 from tagship.ship.shipment import Cargo, Made, Shipment, Stage
+from tagship.ship.status import HostStatus
 from tagship.ship.stop import plan_stop
 from tagship.ship.survey import HostSurvey, Release, Room, refusals, root_refusals
 from tagship.ship.transport import LocalTransport
@@ -144,32 +145,9 @@ def stop(
     return _follow(plan, fleet, listener, owner=owner, dry=dry)
 
 
-@dataclass(frozen=True)
-class HostStatus:
-    """How one host is, for people."""
-
-    host: str
-    current: Release | None
-    serving: str | None
-    """What answers behind the front door; `None`: nothing."""
-    front: str | None
-    """Where the front door listens; `None`: it is closed."""
-    lock: Mapping[str, str] | None
-    """Who is changing the host now: owner, release, verb, since."""
-
-    @property
-    def well(self) -> bool:
-        """A good release is current, served, and reachable."""
-        good = self.current is not None and self.current.state == "good" and self.serving == self.current.id
-        return good and self.front is not None
-
-
 def status(fleet: Fleet) -> tuple[HostStatus, ...]:
     """How every host was when the fleet was connected."""
-    return tuple(
-        HostStatus(host, s.live, s.serving, s.front.listen if s.front else None, s.lock)
-        for host, s in fleet.surveys.items()
-    )
+    return tuple(HostStatus.of(survey) for survey in fleet.surveys.values())
 
 
 def releases(fleet: Fleet) -> dict[str, tuple[Release, ...]]:

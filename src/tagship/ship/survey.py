@@ -66,6 +66,11 @@ class HostSurvey:
     releases: tuple[Release, ...]
     highest: int
     serving: str | None
+    """The release whose process listens behind `current`, which is no proof that it answers."""
+    well: bool
+    """That release is the current one, and answered its own probe while the survey was made."""
+    fault: str
+    """Why the current release, which listens, isn't well; empty otherwise."""
     front: Front | None
     lock: Mapping[str, str] | None
     missing: tuple[str, ...]
@@ -103,7 +108,8 @@ class HostSurvey:
     def fingerprint(self) -> str:
         """SHA-256 of what a plan depends on; a host whose fingerprint differs makes the plan stale.
 
-        Free space, process ids and the lock are left out: they change while nothing of the plan does.
+        Free space, process ids, the lock and the one answer to a probe are left out: they change while nothing of
+        the plan does.
         """
         facts = [
             [self.root, self.current, self.current_kind, self.highest, self.serving],
@@ -138,6 +144,8 @@ def _read(host: str, data: Mapping[str, Any]) -> HostSurvey:
         ),
         highest=int(data["highest"]),
         serving=data["serving"],
+        well=bool(data["well"]),
+        fault=str(data["fault"]),
         front=Front(str(front["listen"]), int(front["pid"])) if front and front.get("pid") else None,
         lock=data["lock"],
         missing=tuple(data["missing"]),

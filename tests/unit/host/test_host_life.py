@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import socket
 import stat
 import sys
 import threading
@@ -453,3 +455,58 @@ def test_a_root_with_a_short_path_keeps_its_sockets_to_itself(host: Host) -> Non
     stage_until(agent, one)
     assert host.path("releases", one.id, "run").readlink() == host.path("run", "0001")
     assert list(tree(host.home)) == []
+
+
+def test_a_survey_asks_what_is_current_whether_it_is_well(host: Host) -> None:
+    """A process that is stopped still has its connections taken by the kernel: it serves, and isn't well."""
+    agent = host.locked()
+    one = blog(1)
+    go_live(agent, one, None)
+    survey = host.survey(agent)
+    assert (survey["serving"], survey["well"], survey["fault"]) == (one.id, True, "")
+    pid = survey["releases"][0]["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    survey = host.survey(agent)
+    assert (survey["serving"], survey["well"]) == (one.id, False)
+    assert survey["fault"] == "GET / had no answer within 2 s"
+    assert ["run/web.sock", survey["fault"]] in agent.ask("verify", release=one.id)["drift"]
+    assert agent.ask("halt", release=one.id, drain=0)["forced"] is False, "a stopped process hears of SIGTERM too"
+    survey = host.survey(agent)
+    assert (survey["serving"], survey["well"], survey["fault"]) == (None, False, "")
+
+
+def test_a_survey_asks_as_the_current_releases_own_record_says(host: Host) -> None:
+    """Proven by the record it had then, and by the one it has now it answers wrongly."""
+    agent = host.locked()
+    one = blog(1, probe={**PROBE, "path": "/status/404", "status": 404})
+    go_live(agent, one, None)
+    assert host.survey(agent)["well"] is True
+    declared = host.path("releases", one.id, "manifest.json")
+    record = json.loads(declared.read_text())
+    record["record"]["settings"]["probe"]["status"] = 200
+    declared.chmod(0o644)
+    declared.write_text(json.dumps(record))
+    assert host.survey(agent)["fault"] == "GET /status/404 answered 404, not 200"
+    declared.write_text("{")
+    assert host.survey(agent)["fault"] == "its record on disk is gone or damaged"
+
+
+def test_a_full_queue_is_somebody_who_listens(host: Host) -> None:
+    """Whether a hung process still has room for one connection more must not make two surveys differ."""
+    agent = host.locked()
+    one = blog(1)
+    go_live(agent, one, None)
+    survey = host.survey(agent)
+    os.kill(survey["releases"][0]["pid"], signal.SIGSTOP)
+    waiting = []
+    try:
+        while True:
+            connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+            waiting.append(connection)
+            connection.connect(os.fspath(host.path("releases", one.id, "run").readlink() / "web.sock"))
+    except BlockingIOError:
+        survey = host.survey(agent)
+    finally:
+        for connection in waiting:
+            connection.close()
+    assert (survey["serving"], survey["well"]) == (one.id, False)

@@ -60,6 +60,8 @@ def survey(host: str, short: dict[str, Any]) -> HostSurvey:
             }
         )
     current = short.get("current")
+    serving = current if any(row["id"] == current and row["pid"] for row in rows) else None
+    sick = any(line.split()[0] == current and "sick" in line.split() for line in short.get("releases", []))
     answer = {
         "root": "/srv/app",
         "writable": True,
@@ -67,7 +69,9 @@ def survey(host: str, short: dict[str, Any]) -> HostSurvey:
         "current_kind": "link" if current else "none",
         "releases": rows,
         "highest": max((row["serial"] for row in rows), default=0),
-        "serving": current if any(row["id"] == current and row["pid"] for row in rows) else None,
+        "serving": serving,
+        "well": serving is not None and not sick,
+        "fault": "GET / had no answer within 2 s" if sick else "",
         "front": None if short.get("front") == "closed" else {"listen": FRONT, "pid": 99},
         "lock": None,
         "missing": [],

@@ -29,6 +29,7 @@ from tagship.ship.operations import places
 from tagship.ship.outcome import outcome_of
 from tagship.ship.plan import LONG, Phase, Plan, Step, to_json
 from tagship.ship.sshconfig import split_jump
+from tagship.ship.status import HostStatus
 from tagship.ship.survey import HostSurvey, Room, refusals
 from tagship.ship.unwind import undos
 
@@ -259,3 +260,30 @@ def test_work_side_by_side_keeps_the_order_and_raises_the_first_error() -> None:
     crew = Crew(fail, ["a", "b"], 1)
     assert crew.wait()
     assert set(crew.errors) == {"a", "b"}
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({}, "well"),
+        ({"current": None, "current_kind": "none", "serving": None, "well": False}, "nothing is live"),
+        (
+            {"current": None, "current_kind": "directory", "serving": None, "well": False},
+            "`current` is a real directory",
+        ),
+        (
+            {"current": None, "current_kind": "foreign", "serving": None, "well": False},
+            "`current` is no link of ours",
+        ),
+        ({"current": "0009-gone", "serving": None, "well": False}, "`current` names a release that isn't there"),
+        ({"serving": None, "well": False}, "it runs, and nothing listens on its socket"),
+        ({"serving": "0002-v0.2.0", "well": False}, "0002-v0.2.0 answers"),
+        ({"well": False, "fault": "GET / answered 404, not 200"}, "not well: GET / answered 404, not 200"),
+        ({"front": None}, "front door closed"),
+    ],
+)
+def test_a_status_says_what_is_the_matter(changed: dict[str, Any], words: str) -> None:
+    """One sentence for each way of not being well; only `well` is well."""
+    short = {"current": "0001-v0.1.0", "releases": ["0001-v0.1.0 good running"], "survey": changed}
+    status = HostStatus.of(survey("web1", short))
+    assert (status.words, status.well) == (words, words == "well")

@@ -19,6 +19,9 @@ class Service(Protocol):
     def halt(self, host: str, release: str) -> Step:
         """Wait until nobody is connected to `release`, then stop it; its undo starts it again."""
 
+    def end(self, host: str, release: str) -> Step:
+        """Stop a `release` that isn't well, waiting for nobody; its undo starts it again."""
+
     def discard(self, host: str, release: str) -> Step:
         """Stop a process that nobody needs again: no undo."""
 

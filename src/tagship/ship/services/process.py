@@ -39,6 +39,13 @@ class ProcessService:
             undo=("start", {"release": release}),
         )
 
+    def end(self, host: str, release: str) -> Step:
+        """Stop a `release` that isn't well, waiting for nobody; its undo starts it again."""
+        args = {"release": release, "drain": 0}
+        return Step(
+            host, f"stop {release}, which runs and isn't well", "halt", args, undo=("start", {"release": release})
+        )
+
     def discard(self, host: str, release: str) -> Step:
         """Stop a process that nobody needs again: no undo."""
         args = {"release": release, "drain": self.stage.drain}
