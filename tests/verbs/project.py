@@ -256,7 +256,8 @@ class Project:
 
     def sockets(self) -> list[str]:
         """The serials that have a folder for their socket."""
-        return sorted(path.name for path in (self.root / "run").glob("*"))
+        elsewhere = self.home / ".local" / "state" / "tagship" / "run"  # where the root's own path is too long
+        return sorted(path.name for path in (*(self.root / "run").glob("*"), *elsewhere.glob("*/*")))
 
     def processes(self) -> dict[int, str]:
         """Every process that lives with our home: pid to command line."""

@@ -116,7 +116,7 @@ def test_a_tag_that_can_not_ship_is_refused(live: Project, case: Bad) -> None:
 
 CONFIGS = {
     "an unknown key": (r"(?m)^    front:", "    fornt: x\n    front:", "fornt", "front"),
-    "a wrong type": (r"(?m)^    front: .*", "    keep: many", "keep", "int"),
+    "a wrong type": (r"(?m)^    front: .*", "    keep: many", "keep", "number"),
     "a duplicate key": (r"(?m)^    front: .*", "    keep: 3\n    keep: 4", "keep", "twice|duplicate"),
     "a wrong value": (r"(?m)^    front: .*", "    front: 8000", "front", ""),
     "what isn't YAML": (r"(?m)^stages:", "stages: [", "", ""),

@@ -22,6 +22,7 @@ def test_a_release_that_is_not_well_is_put_back(project: Project, behaviour: str
     project.tag("v1.0.1")
     assert project.run("fab", "deploy").exit == 0
     before, sockets, processes = project.released(), project.sockets(), project.processes().keys()
+    assert sockets == ["0001"]
     project.tag("v1.1.0", {"version.txt": "two", "behaviour.txt": behaviour})
     with Reader(project.front, ["/"]) as reader:
         told = project.told("fab", "deploy")

@@ -81,6 +81,7 @@ def check_only(project: Project, release: str, body: bytes, *, others: set[str] 
     assert project.current == release
     assert get(project.front, "/").body == body
     assert {path.name for path in (project.root / "releases").iterdir()} == {release, *others}
+    assert release[:4] in project.sockets()
     assert set(project.sockets()) <= {name[:4] for name in {release, *others}}
     assert project.told("fab", "status").of("row")[0]["health"] == "well"
     assert project.run("fab", "verify").exit == 0
