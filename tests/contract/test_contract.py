@@ -346,3 +346,23 @@ def test_a_release_that_answers_wrongly_is_not_well_and_a_deploy_heals_it(way: W
     assert way.deploy(load).outcome == "live"
     with way.fleet() as fleet:
         assert [status.well for status in operations.status(fleet)] == [True]
+
+
+WRITES = "import os; os.chmod('serve.py', 0o644); open('serve.py', 'a').write('#'); os.chmod('serve.py', 0o444)"
+
+
+@pytest.mark.parametrize("way", ["local", pytest.param("ssh", marks=pytest.mark.lab)], indirect=True)
+@pytest.mark.parametrize("status", [0, 1])
+def test_a_command_that_writes_into_what_is_live_is_told_as_such(way: Way, status: int) -> None:
+    """A file of the tag is one inode with the live release's: "everything was put back" would be a lie."""
+    command = Argv(("python3", "-c", f"{WRITES}; raise SystemExit({status})"))
+    way.deploy("v1")
+    outcome = way.deploy(shipment("v2", app=App(name="app", start=APP.start, prepare=(command,))))
+    assert isinstance(outcome.error, Degraded)
+    assert outcome.exit == 5
+    assert "0001-v1 is damaged" in outcome.error.hosts["web1"]
+    assert "app/serve.py" in outcome.error.hosts["web1"]
+    assert way.deploy("v3").outcome == "live"
+    with way.fleet() as fleet:
+        assert operations.verify(fleet) == ()
+    assert read(way) == ("v3", "0003-v3")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from tagship.host import assets, files, presence, service, stored, survey
+from tagship.host import assets, damage, files, presence, service, stored, survey
 from tagship.host.context import Args, Context
 from tagship.host.declare import open_objects
 from tagship.host.faults import refused
@@ -13,16 +13,19 @@ from tagship.host.journal import Standing
 from tagship.host.layout import ID, Layout
 from tagship.host.locking import TRASH
 
+_TOLD = 20  # paths of one release that are told of
 _LOGS = 20  # serials whose logs are kept in any case
 
 
 def unstage(context: Context, args: Args) -> dict[str, Any]:
-    """Stop a release's process and remove all that is only its own. Never what `current` names."""
+    """Stop a release's process and remove all that is only its own. Never what `current` names.
+
+    `damaged` of the answer tells which other releases it has damaged, and where.
+    """
     release = args.release()
     if survey.read_current(context.layout)[1] == release:
         raise refused("{} is current".format(release), "flip to another release first")
-    remove(context, [release], "removed")
-    return {}
+    return {"damaged": _withdraw(context, [release], "removed")}
 
 
 def prune(context: Context, args: Args) -> dict[str, Any]:
@@ -47,7 +50,22 @@ def abandon(context: Context) -> None:
     current = survey.read_current(context.layout)[1]
     for release in sorted(context.started - context.declared - {current}):
         service.stop(context, release, 0)
-    remove(context, sorted(context.declared - {current}), "abandoned")
+    _withdraw(context, sorted(context.declared - {current}), "abandoned")
+
+
+def _withdraw(context: Context, releases: list[str], event: str) -> dict[str, list[str]]:
+    """`remove` releases that never were, or no longer are, to be used; journals and gives what they have damaged."""
+    layout = context.layout
+    found: dict[str, list[str]] = {}
+    for release in releases:
+        service.stop(context, release, 0)  # first: it could go on writing
+        damaged = damage.done(layout, release)
+        for other, paths in damaged.items():
+            context.journal.append("damaged", other, culprit=release, paths=paths[:_TOLD])
+            found[other] = sorted({*found.get(other, []), *paths})
+        damage.forget_unpacked(layout, damaged)
+    remove(context, releases, event)
+    return {other: paths[:_TOLD] for other, paths in found.items()}
 
 
 def remove(context: Context, releases: list[str], event: str) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from tagship.errors import LinkLost, TagshipError
 from tagship.events import Event, Listener
+from tagship.ship import remarks
 from tagship.ship.crew import Crew
 from tagship.ship.fleet import Fleet
 from tagship.ship.locks import Claim, take_again
@@ -99,10 +100,11 @@ class Unwind:
         state = "undone"
         try:
             try:
-                self._fleet.link(step.host).call(verb, args)
+                answer = self._fleet.link(step.host).call(verb, args)
             except LinkLost:
                 self._ensure(step.host)  # once more over a new link: an undo may be done twice
-                self._fleet.link(step.host).call(verb, args)
+                answer = self._fleet.link(step.host).call(verb, args)
+            errors += remarks.damage(answer)
         except LinkLost:
             state = "undo-failed"
             raise

@@ -9,6 +9,7 @@ from typing import Any
 
 from tagship.errors import Interrupted, TagshipError
 from tagship.events import Event, Listener, note
+from tagship.ship import remarks
 from tagship.ship.crew import Crew
 from tagship.ship.fleet import Fleet
 from tagship.ship.interrupts import Interrupts
@@ -138,6 +139,8 @@ class Work:
             self._send(step)
             return
         answer = self._fleet.link(step.host).call(step.verb, step.args, on_progress=self._progress(step))
+        for remark in remarks.damage(answer):
+            note(self._tell, remark, level="warning", host=step.host)
         if "missing" in answer:
             self._missing[step.host] = [(str(key), int(size)) for key, size in answer["missing"]]
 

@@ -175,3 +175,20 @@ def test_an_installer_that_was_tampered_with_is_refused_and_sent_afresh(host: Ho
     assert not list(host.root.rglob("pwned"))
     stage_until(agent, blog(3, installer=installer("uv")), base=one)
     assert os.access(program, os.X_OK)
+
+
+def test_a_write_into_a_shared_virtualenv_is_told_and_does_not_spread(host: Host, tmp_path: Path) -> None:
+    """uv links from its cache: a command that writes into a package in place reaches the live release's too."""
+    wheel = make_wheel(tmp_path, "greet", "1.0", "def say():\n    print('hello')\n")
+    more = {"wheels": [wheel], "installer": installer("uv")}
+    agent = host.locked()
+    one, two, three = blog(1, **more), blog(2, **more), blog(3, **more)
+    go_live(agent, one, None)
+    stage_until(agent, two, "furnish", base=one)
+    code = "import greet, os; os.chmod(greet.__file__, 0o644); open(greet.__file__, 'a').write('#')"
+    agent.ask("command", release=two.id, argv=["python", "-c", code], title="prepare")
+    shared = f"venv/{site_packages(host, one.id).relative_to(host.path('releases', one.id, 'venv'))}/greet.py"
+    assert agent.ask("unstage", release=two.id) == {"damaged": {one.id: [shared]}}
+    assert host.journal()[-2:] == [("damaged", one.id), ("removed", two.id)]
+    go_live(agent, three, one)
+    assert agent.ask("verify", release=three.id)["drift"] == []
