@@ -273,7 +273,7 @@ class Project:
             for stage in self.stages:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     self.run_quietly("fab", "stop", "--stage", stage)
-        for pid in self.processes():
+        for pid in {*self.processes(), *processes_below(self.folder.parent)}:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         shutil.rmtree(self.home, ignore_errors=True)
@@ -354,6 +354,14 @@ def processes_of(setting: bytes) -> Iterator[tuple[int, str]]:
         with contextlib.suppress(OSError):
             if int(entry.name) != os.getpid() and setting in entry.joinpath("environ").read_bytes().split(b"\0"):
                 yield int(entry.name), entry.joinpath("cmdline").read_bytes().replace(b"\0", b" ").decode()
+
+
+def processes_below(folder: Path) -> Iterator[int]:
+    """Processes that work in `folder` or below, whatever their home: those of a stage that is reached by SSH."""
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if entry.joinpath("cwd").readlink().is_relative_to(folder):
+                yield int(entry.name)
 
 
 def eventually(is_so: Any, what: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 from contract.projects import free_port
 from contract.sshd import Sshd, make_key
 from verbs.conftest import Make
-from verbs.project import Project
+from verbs.project import Project, processes_below
 
 from tagship.scaffold.reader import Reader, get
 
@@ -75,7 +75,7 @@ def test_two_hosts_go_up_and_down_together(fleet: Fleet) -> None:
     assert project.run("fab", "verify", "--stage", "production").exit == 0
 
 
-def test_when_the_second_fails_at_the_flip_the_first_goes_back(fleet: Fleet) -> None:
+def test_when_the_second_fails_at_the_flip_the_first_goes_back(fleet: Fleet, tmp_path: Path) -> None:
     """web1 is live already when web2 can't be switched: exit 4, and both are on the old release again."""
     project = fleet.project
     assert project.run("fab", "deploy", "--stage", "production").exit == 0
@@ -87,6 +87,8 @@ def test_when_the_second_fails_at_the_flip_the_first_goes_back(fleet: Fleet) -> 
         obstacle.mkdir()
         (obstacle / "in the way").touch()
         told = deploy.ended()
+    obstacle.joinpath("in the way").unlink()
+    obstacle.rmdir()
     assert (told.exit, told.result["outcome"]) == (4, "restored"), told.events
     assert told.error["where"].startswith("web2, flip from 0001-v1.0.0 to 0002-v1.1.0")
     assert told.result["hosts"] == [{"host": name, "release": "0001-v1.0.0", "ok": True} for name in fleet.names]
@@ -94,6 +96,9 @@ def test_when_the_second_fails_at_the_flip_the_first_goes_back(fleet: Fleet) -> 
     assert ("web1", "undone") in done
     assert set(fleet.current().values()) == {"0001-v1.0.0"}
     assert {get(front, "/").body for front in fleet.fronts.values()} == {b"one"}
+    stopped = project.told("fab", "stop", "--stage", "production")
+    assert (stopped.exit, stopped.result["outcome"]) == (0, "stopped")
+    assert not list(processes_below(tmp_path))
     for root in fleet.roots.values():
         assert [path.name for path in (root / "releases").iterdir()] == ["0001-v1.0.0"]
 
