@@ -29,6 +29,7 @@ from tagship.ship.send import Feed
 from tagship.ship.services.process import ProcessService
 from tagship.ship.shipment import Cargo, Made, Shipment, Stage
 from tagship.ship.status import HostStatus
+from tagship.ship.start import plan_bring_up
 from tagship.ship.stop import plan_stop
 from tagship.ship.survey import HostSurvey, Release, Room, refusals, root_refusals
 from tagship.ship.transport import LocalTransport
@@ -131,6 +132,14 @@ def rollback(
     return _follow(plan, fleet, listener, owner=owner, dry=dry)
 
 
+def start(fleet: Fleet, stage: config.Stage, listener: Listener, *, owner: str, dry: bool = False) -> Outcome:
+    """Bring up what is current, after a stop or a reboot. Raises as `deploy`."""
+    _refuse_roots(fleet)
+    facts = settings(fleet, stage)
+    plan = plan_bring_up(fleet.surveys, facts, ProcessService(facts))
+    return _follow(plan, fleet, listener, owner=owner, dry=dry)
+
+
 def stop(
     fleet: Fleet,
     stage: config.Stage,
@@ -139,7 +148,7 @@ def stop(
     owner: str,
     dry: bool = False,
 ) -> Outcome:
-    """Stop everything that runs; `current` stays, and the next deploy starts it again. Raises as `deploy`."""
+    """Stop everything that runs; `current` stays, and `start` brings it up again. Raises as `deploy`."""
     facts = settings(fleet, stage)
     plan = plan_stop(fleet.surveys, facts, ProcessService(facts))
     return _follow(plan, fleet, listener, owner=owner, dry=dry)

@@ -11,7 +11,7 @@ from tagship.ship.survey import HostSurvey
 
 
 def plan_stop(surveys: Mapping[str, HostSurvey], stage: Stage, service: Service) -> Plan:
-    """Stop everything that runs; an empty plan if nothing does. The next deploy heals what this stops."""
+    """Stop everything that runs; an empty plan if nothing does. A start brings up what this stops."""
     close, halt = [], []
     for host, survey in surveys.items():
         if survey.front is not None:

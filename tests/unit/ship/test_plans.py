@@ -18,6 +18,7 @@ from tagship.ship.plan import Plan, render
 from tagship.ship.rollback import plan_rollback
 from tagship.ship.services.process import ProcessService
 from tagship.ship.shipment import Cargo, Made, Shipment, Stage, Wheel
+from tagship.ship.start import plan_bring_up
 from tagship.ship.stop import plan_stop
 from tagship.ship.survey import HostSurvey, Room, refusals
 
@@ -112,6 +113,8 @@ def plan_of(case: dict[str, Any]) -> Plan:
     surveys = {host: survey(host, short) for host, short in case["hosts"].items()}
     stage = Stage("production", dict.fromkeys(surveys, FRONT), keep=5, drain=30)
     service = ProcessService(stage)
+    if "start" in case:
+        return plan_bring_up(surveys, stage, service)
     if "stop" in case:
         return plan_stop(surveys, stage, service)
     if "rollback" in case:
