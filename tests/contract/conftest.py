@@ -31,6 +31,7 @@ def _make(request: pytest.FixtureRequest, folder: Path) -> Way:
         hosts: dict[str, FakeHost] = {}
         made = Way("fake", folder, lambda name: FakeTransport(hosts.setdefault(name, FakeHost())))
         made.hang = lambda: hosts["web1"].sick.update(hosts["web1"].running)
+        made.cling = lambda: hosts["web1"].clinging.update(hosts["web1"].running)
         return made
     if request.param == "local":
         return Way("local", folder, lambda name: LocalTransport())

@@ -46,6 +46,8 @@ class FakeHost:
         self.running: set[str] = set()
         self.sick: set[str] = set()
         """Releases whose running process hangs, until it is halted."""
+        self.clinging: set[str] = set()
+        """Releases whose connections outlast any drain."""
         self.front: str | None = None
         self.current: str | None = None
         self.owner: tuple[str, str] | None = None
@@ -357,7 +359,7 @@ class FakeSession:
     def do_halt(self, _data: bytes, release: str, drain: float) -> dict[str, Any]:
         self.host.running.discard(release)
         self.host.sick.discard(release)
-        return {"seconds": 0.0, "forced": False}
+        return {"seconds": 0.0, "cut": release in self.host.clinging and drain > 0, "killed": False}
 
     def do_front(self, _data: bytes, listen: str) -> dict[str, Any]:
         started = self.host.front != listen

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import socket
 import urllib.request
 
 import pytest
@@ -366,3 +368,31 @@ def test_a_command_that_writes_into_what_is_live_is_told_as_such(way: Way, statu
     with way.fleet() as fleet:
         assert operations.verify(fleet) == ()
     assert read(way) == ("v3", "0003-v3")
+
+
+def cling(way: Way, stack: contextlib.ExitStack) -> None:
+    """Have a connection to the release that web1 runs which doesn't end."""
+    if not way.real:
+        way.cling()
+        return
+    with way.fleet() as fleet:
+        current = fleet.surveys["web1"].current
+    client = stack.enter_context(socket.socket(socket.AF_UNIX))
+    client.connect(str((way.root() / "releases" / str(current) / "run").readlink() / "web.sock"))
+
+
+def test_connections_that_outlast_the_drain_are_told_and_journaled(way: Way) -> None:
+    """They are cut, for the deploy must end; but never silently."""
+    way.stage = Stage(drain=Seconds(1))
+    way.deploy("v1")
+    with contextlib.ExitStack() as stack:
+        cling(way, stack)
+        way.events.clear()
+        assert way.deploy("v2").outcome == "live"
+    told = [(event.host, event.data) for event in way.events if event.name == "note"]
+    text = "1 s of drain were not enough: open connections of 0001-v1 were cut; raise `drain`"
+    assert told == [("web1", {"text": text, "level": "warning"})]
+    if way.real:
+        with way.fleet() as fleet:
+            (row,) = [row for row in operations.history(fleet)["web1"] if row["event"] == "halted"]
+        assert (row["release"], row["cut"], row["killed"], row["by"]) == ("0001-v1", True, False, OWNER)

@@ -37,6 +37,9 @@ class Way:
     hang: Callable[[], None] = lambda: None
     """Has what runs on the fake web1 hang; a real process is stopped instead."""
 
+    cling: Callable[[], None] = lambda: None
+    """Has what runs on the fake web1 keep a connection for ever."""
+
     @property
     def real(self) -> bool:
         return self.kind != "fake"

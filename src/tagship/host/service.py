@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from typing import Any, Optional
+from typing import Any, NamedTuple, Optional
 
 from tagship.host import drain, files, presence, probe, procs, stored
 from tagship.host.context import Args, Context
@@ -42,23 +42,34 @@ def halt(context: Context, args: Args) -> dict[str, Any]:
     """Wait until nobody is connected to the release's socket, at most `drain` seconds, and stop its process."""
     release, patience = args.release(), args.number("drain")
     began = time.monotonic()
-    forced = stop(context, release, patience)
-    return {"seconds": round(time.monotonic() - began, 3), "forced": forced}
+    stopped = stop(context, release, patience)
+    if stopped.cut or stopped.killed:
+        context.journal.append("halted", release, by=context.lock.owner, cut=stopped.cut, killed=stopped.killed)
+    return {"seconds": round(time.monotonic() - began, 3), "cut": stopped.cut, "killed": stopped.killed}
 
 
-def stop(context: Context, release: str, patience: float) -> bool:
-    """`halt` with its drain in seconds; gives whether patience or SIGTERM were not enough."""
+class Stopped(NamedTuple):
+    """How a process ended."""
+
+    cut: bool
+    """Connections were still open when its drain was over."""
+    killed: bool
+    """SIGTERM was not enough."""
+
+
+def stop(context: Context, release: str, patience: float) -> Stopped:
+    """`halt` with its drain in seconds; with none, nobody is waited for and no connection counts as cut."""
     layout = context.layout
     process = presence.find(layout, release)
     strays = set(presence.strangers(layout).get(release, ()))
-    forced = False
+    cut = killed = False
     if process is not None or strays:
-        forced = patience > 0 and not drain.wait(context.lifeline, layout.socket(release), patience)
-        forced = _end(context, process, strays) or forced
+        cut = patience > 0 and not drain.wait(context.lifeline, layout.socket(release), patience)
+        killed = _end(context, process, strays)
     files.remove(layout.socket(release))
     files.remove(presence.note(layout, release))
     context.started.discard(release)
-    return forced
+    return Stopped(cut, killed)
 
 
 def _spawn(context: Context, declared: stored.Declared) -> procs.Process:

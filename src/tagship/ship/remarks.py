@@ -14,6 +14,17 @@ def damage(answer: Mapping[str, Any]) -> list[str]:
     return [_damaged(release, paths) for release, paths in (answer.get("damaged") or {}).items()]
 
 
+def force(args: Mapping[str, Any], answer: Mapping[str, Any]) -> list[str]:
+    """Sentences for a process that was halted by force: `args` are those of its `halt`."""
+    found = []
+    if answer.get("cut"):
+        drain, release = args["drain"], args["release"]
+        found.append(f"{drain:g} s of drain were not enough: open connections of {release} were cut; raise `drain`")
+    if answer.get("killed"):
+        found.append(f"{args['release']} didn't end by SIGTERM within 10 s, and was killed")
+    return found
+
+
 def _damaged(release: str, paths: list[str]) -> str:
     named = ", ".join(paths[:SHOWN]) + (f" and {len(paths) - SHOWN} more" if len(paths) > SHOWN else "")
     return (

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from tagship.errors import LinkLost, TagshipError
-from tagship.events import Event, Listener
+from tagship.events import Event, Listener, note
 from tagship.ship import remarks
 from tagship.ship.crew import Crew
 from tagship.ship.fleet import Fleet
@@ -105,6 +105,8 @@ class Unwind:
                 self._ensure(step.host)  # once more over a new link: an undo may be done twice
                 answer = self._fleet.link(step.host).call(verb, args)
             errors += remarks.damage(answer)
+            for remark in remarks.force(args, answer):
+                note(self._tell, remark, level="warning", host=step.host)
         except LinkLost:
             state = "undo-failed"
             raise

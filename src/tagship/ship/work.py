@@ -139,7 +139,7 @@ class Work:
             self._send(step)
             return
         answer = self._fleet.link(step.host).call(step.verb, step.args, on_progress=self._progress(step))
-        for remark in remarks.damage(answer):
+        for remark in remarks.damage(answer) + remarks.force(step.args, answer):
             note(self._tell, remark, level="warning", host=step.host)
         if "missing" in answer:
             self._missing[step.host] = [(str(key), int(size)) for key, size in answer["missing"]]

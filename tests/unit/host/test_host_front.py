@@ -265,7 +265,7 @@ def test_fifty_flips_under_load_fail_no_request(host: Host, listen: str) -> None
             agent.ask("start", release=new.id)
             agent.ask("flip", to=new.id, **{"from": old.id})
             agent.ask("probe", release=new.id, front=listen)
-            assert agent.ask("halt", release=old.id, drain=30)["forced"] is False
+            assert agent.ask("halt", release=old.id, drain=30)["cut"] is False
             old, new = new, old
     finally:
         done.set()
@@ -294,11 +294,11 @@ def test_a_drain_waits_for_a_slow_request_and_no_longer_than_it_may(host: Host, 
 
     first = begin(one, "/slow/1.5")
     agent.ask("flip", to=two.id, **{"from": one.id})
-    assert agent.ask("halt", release=one.id, drain=30)["forced"] is False
+    assert agent.ask("halt", release=one.id, drain=30)["cut"] is False
     first.join()
     assert slow == [b"slow 0001-v1"]
     second = begin(two, "/slow/60")
-    assert agent.ask("halt", release=two.id, drain=0.3)["forced"] is True
+    assert agent.ask("halt", release=two.id, drain=0.3)["cut"] is True
     second.join()
     assert b"slow" not in slow[1]
 
@@ -332,7 +332,7 @@ def test_a_process_that_ignores_sigterm_is_killed(host: Host) -> None:
     one = blog(1, start=["python", "-c", code, "{socket}"])
     stage_until(agent, one)
     agent.ask("start", release=one.id)
-    assert agent.ask("halt", release=one.id, drain=0)["forced"] is True
+    assert agent.ask("halt", release=one.id, drain=0)["killed"] is True
     assert host.survey(agent)["releases"][0]["pid"] is None
 
 

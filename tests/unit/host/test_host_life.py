@@ -40,7 +40,7 @@ def test_a_release_goes_live_a_second_follows_and_the_first_comes_back(host: Hos
     agent.ask("start", release=one.id)
     agent.ask("flip", to=one.id, **{"from": two.id})
     agent.ask("probe", release=one.id, front=listen)
-    assert agent.ask("halt", release=two.id, drain=10)["forced"] is False
+    assert agent.ask("halt", release=two.id, drain=10)["cut"] is False
     agent.ask("mark", release=two.id, state="left")
     assert get(listen) == (one.id, one.id)
     states = {row["id"]: row["state"] for row in host.survey(agent)["releases"]}
@@ -427,7 +427,11 @@ def test_a_service_that_is_running_is_only_probed(host: Host) -> None:
     assert agent.ask("start", release=one.id)["pid"] == pid
     agent.ask("halt", release=one.id, drain=5)
     until(lambda: not Path(f"/proc/{pid}/exe").exists())
-    assert agent.ask("halt", release=one.id, drain=5) == {"seconds": pytest.approx(0, abs=60), "forced": False}
+    assert agent.ask("halt", release=one.id, drain=5) == {
+        "seconds": pytest.approx(0, abs=60),
+        "cut": False,
+        "killed": False,
+    }
 
 
 @pytest.mark.parametrize("depth", [0, 90])
@@ -470,7 +474,7 @@ def test_a_survey_asks_what_is_current_whether_it_is_well(host: Host) -> None:
     assert (survey["serving"], survey["well"]) == (one.id, False)
     assert survey["fault"] == "GET / had no answer within 2 s"
     assert ["run/web.sock", survey["fault"]] in agent.ask("verify", release=one.id)["drift"]
-    assert agent.ask("halt", release=one.id, drain=0)["forced"] is False, "a stopped process hears of SIGTERM too"
+    assert agent.ask("halt", release=one.id, drain=0)["killed"] is False, "a stopped process hears of SIGTERM too"
     survey = host.survey(agent)
     assert (survey["serving"], survey["well"], survey["fault"]) == (None, False, "")
 
