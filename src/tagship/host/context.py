@@ -125,6 +125,10 @@ class Context:
         """The stage's journal."""
         return Journal(self.layout.journal)
 
+    def note(self, event: str, release: Optional[str], **more: Any) -> None:
+        """Journal a row, on disk before this returns; every row says who did it: the owner of the lock."""
+        self.journal.append(event, release, by=self.lock.owner, **more)
+
     def must_hold(self) -> None:
         """Raise unless this session holds the lock."""
         if not self.lock.held:

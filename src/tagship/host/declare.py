@@ -24,7 +24,7 @@ def declare(context: Context, args: Args) -> dict[str, Any]:
     layout, record = context.layout, declared.record
     installer = _wanted_installer(layout, declared.installer)
     objects = open_objects(context)
-    context.journal.append(
+    context.note(
         "staging",
         declared.release,
         serial=record["serial"],
@@ -33,7 +33,6 @@ def declare(context: Context, args: Args) -> dict[str, Any]:
         digest=record["digest"],
         lock=record["lock"],
         manifest=declared.manifest,
-        by=record["by"],
     )
     context.declared.add(declared.release)
     os.mkdir(layout.release(declared.release), 0o755)

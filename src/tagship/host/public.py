@@ -31,9 +31,9 @@ def flip(context: Context, args: Args) -> dict[str, Any]:
         standing = context.journal.standings().get(to)
         if standing is None or not standing.staged or not os.path.isdir(layout.release(to)):
             raise refused("{} isn't staged on this host".format(to), "deploy it again")
-    context.journal.append("flip", to, origin=origin, by=context.lock.owner)
+    context.note("flip", to, origin=origin)
     _switch(layout.root, layout.current, to)
-    context.journal.append("flipped", to, origin=origin, by=context.lock.owner)
+    context.note("flipped", to, origin=origin)
     return {}
 
 
@@ -57,5 +57,5 @@ def mark(context: Context, args: Args) -> dict[str, Any]:
     if standing is None:
         raise refused("{} was never here".format(release), "survey again")
     if standing.state != state:
-        context.journal.append(state, release, by=context.lock.owner)
+        context.note(state, release)
     return {}

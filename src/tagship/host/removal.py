@@ -61,7 +61,7 @@ def _withdraw(context: Context, releases: list[str], event: str) -> dict[str, li
         service.stop(context, release, 0)  # first: it could go on writing
         damaged = damage.done(layout, release)
         for other, paths in damaged.items():
-            context.journal.append("damaged", other, culprit=release, paths=paths[:_TOLD])
+            context.note("damaged", other, culprit=release, paths=paths[:_TOLD])
             found[other] = sorted({*found.get(other, []), *paths})
         damage.forget_unpacked(layout, damaged)
     remove(context, releases, event)
@@ -81,7 +81,7 @@ def remove(context: Context, releases: list[str], event: str) -> None:
             _clear(layout, release)
         standing = standings.get(release)
         if release in ours or (standing is not None and standing.there):
-            context.journal.append(event, release)
+            context.note(event, release)
         context.declared.discard(release)
         context.started.discard(release)
     if releases:

@@ -24,7 +24,7 @@ def seal(context: Context, args: Args) -> dict[str, Any]:
     }
     files.place_json(layout.release(release, stored.SEALED), record, 0o444)
     _sync(context, layout.release(release))
-    context.journal.append("staged", release)
+    context.note("staged", release)
     return {}
 
 

@@ -44,7 +44,7 @@ def halt(context: Context, args: Args) -> dict[str, Any]:
     began = time.monotonic()
     stopped = stop(context, release, patience)
     if stopped.cut or stopped.killed:
-        context.journal.append("halted", release, by=context.lock.owner, cut=stopped.cut, killed=stopped.killed)
+        context.note("halted", release, cut=stopped.cut, killed=stopped.killed)
     return {"seconds": round(time.monotonic() - began, 3), "cut": stopped.cut, "killed": stopped.killed}
 
 

@@ -304,3 +304,24 @@ def test_order_comes_from_the_journal_never_from_clocks(host: Host) -> None:
     survey = host.survey(agent)
     assert [(row["id"], row["state"]) for row in survey["releases"]] == [(one.id, "good"), (two.id, "good")]
     assert survey["highest"] == 2
+
+
+def test_every_row_of_the_journal_says_who_did_it(host: Host, listen: str) -> None:
+    """Whoever holds the lock: at staging, flip, mark and removal, and also where the client just went away."""
+    agent = host.connect()
+    host.survey(agent)
+    agent.ask("lock", owner="bob@desk", release=None, verb="deploy")
+    one, two, three = blog(1), blog(2), blog(3)
+    go_live(agent, one, None, listen)
+    go_live(agent, two, one, listen)
+    agent.ask("mark", release=one.id, state="left")
+    agent.ask("unstage", release=one.id)
+    stage_until(agent, three, "declare")
+    agent.hang_up()
+    rows = host.connect()
+    host.survey(rows)
+    written = rows.ask("history", limit=100)["rows"]
+    assert {"staging", "staged", "flip", "flipped", "good", "left", "removed", "abandoned"} == {
+        row["event"] for row in written
+    }
+    assert {row["by"] for row in written} == {"bob@desk"}
