@@ -50,7 +50,7 @@ def write(folder: Path, lock: str, settings: dict[str, object]) -> None:
     (folder / "web.py").write_text(_WEB)
     (folder / "requirements.lock").write_text(lock)
     (folder / "fabfile.py").write_text(
-        "from tagship.verbs.hosts import deploy, history, plan, releases, rollback, status, stop, verify\n"
+        "from tagship.verbs.hosts import deploy, history, plan, releases, rollback, start, status, stop, verify\n"
     )
     (folder / ".gitignore").write_text(".tagship/\n__pycache__/\n")
     (folder / "tagship.yml").write_text(_CONFIG % settings)

@@ -81,6 +81,24 @@ def test_a_stopped_site_is_healed_by_deploy(project: Project) -> None:
     assert (twice.exit, twice.result["outcome"]) == (0, "unchanged")
 
 
+def test_start_brings_up_what_is_current_and_nothing_newer(project: Project) -> None:
+    """After a rollback and a stop, `fab start` serves the old release again; the newest tag was left for a reason."""
+    assert project.told("fab", "start").exit == 3, "nothing is there to start"
+    project.run("fab", "deploy")
+    project.tag("v1.1.0", {"version.txt": "two"})
+    project.run("fab", "deploy")
+    project.run("fab", "rollback")
+    project.run("fab", "stop")
+    planned = project.told("fab", "--dry", "start")
+    assert (planned.exit, planned.result["outcome"], project.processes()) == (0, "planned", {})
+    started = project.told("fab", "start")
+    assert (started.exit, started.result["outcome"], started.result["release"]) == (0, "live", "0001-v1.0.0")
+    assert get(project.front, "/").body == b"one"
+    assert project.told("fab", "start", "--stage", "local").result["outcome"] == "unchanged"
+    again = project.run("fab", "deploy")
+    assert "v1.1.0 was rolled back from (0002-v1.1.0); it goes live again" in again.out
+
+
 def test_a_killed_service_is_seen_and_healed(project: Project) -> None:
     """status says that nothing answers, and deploy brings it back."""
     project.run("fab", "deploy")
@@ -88,6 +106,7 @@ def test_a_killed_service_is_seen_and_healed(project: Project) -> None:
     os.kill(pid, signal.SIGKILL)
     eventually(lambda: not project.services(), "the service lives on")
     sick = project.told("fab", "status")
+    assert (sick.exit, sick.result["outcome"]) == (5, "degraded"), "a script must be able to tell"
     (row,) = sick.of("row")
     assert (row["host"], row["release"], row["health"], row["pid"]) == ("local", "0001-v1.0.0", "not running", None)
     assert sick.result["hosts"] == [{"host": "local", "release": "0001-v1.0.0", "ok": False}]

@@ -17,7 +17,7 @@ import msgspec
 from tagship.app.packing import Packed
 from tagship.app.project import Project, open_project
 from tagship.config import App, Config, Stage
-from tagship.errors import Refused, UsageError
+from tagship.errors import Degraded, Refused, UsageError
 from tagship.events import Event, Listener, note
 from tagship.manifest import Manifest, url_changes
 from tagship.release import bundle, tagbook, tags
@@ -80,6 +80,11 @@ class OnStage:
         with self._connect(app) as fleet:
             return operations.rollback(fleet, self.stage, self.listener, owner=_owner(), to=to, dry=dry)
 
+    def start(self, *, dry: bool = False) -> Outcome:
+        """Bring up what is current, after a stop or a reboot. Raises as `deploy`."""
+        with self._connect(self.project.config.app) as fleet:
+            return operations.start(fleet, self.stage, self.listener, owner=_owner(), dry=dry)
+
     def stop(self, *, dry: bool = False) -> Outcome:
         """Stop the application and the front door everywhere. Raises as `deploy`."""
         app = self.project.config.app
@@ -87,7 +92,10 @@ class OnStage:
             return operations.stop(fleet, self.stage, self.listener, owner=_owner(), dry=dry)
 
     def status(self) -> Table:
-        """What is live on each host and whether it answers. Raises `HostRefused`."""
+        """What is live on each host and whether it answers; degraded where something live isn't well.
+
+        Raises `HostRefused`.
+        """
         with self._connect(self.project.config.app) as fleet:
             found = operations.status(fleet)
             rows = tuple(
@@ -101,8 +109,14 @@ class OnStage:
                 )
                 for status in found
             )
-            ill = {status.host for status in found if not status.well}
-            return Table(("host", "release", "state", "pid", "front", "health"), rows, _looked(fleet, ill))
+            outcome = _looked(fleet, {status.host for status in found if not status.well})
+        ill = ", ".join(status.host for status in found if status.current and not status.well)
+        if ill:
+            error = Degraded(
+                "what is live isn't well", hosts={}, where=ill, cure="fab deploy starts and proves it again"
+            )
+            outcome = replace(outcome, outcome=error.outcome, exit=error.exit_code, error=error)
+        return Table(("host", "release", "state", "pid", "front", "health"), rows, outcome)
 
     def releases(self) -> Table:
         """The releases on each host, oldest first. Raises `HostRefused`."""

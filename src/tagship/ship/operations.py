@@ -28,8 +28,8 @@ from tagship.ship.rollback import plan_rollback
 from tagship.ship.send import Feed
 from tagship.ship.services.process import ProcessService
 from tagship.ship.shipment import Cargo, Made, Shipment, Stage
-from tagship.ship.status import HostStatus
 from tagship.ship.start import plan_bring_up
+from tagship.ship.status import HostStatus
 from tagship.ship.stop import plan_stop
 from tagship.ship.survey import HostSurvey, Release, Room, refusals, root_refusals
 from tagship.ship.transport import LocalTransport

@@ -13,7 +13,7 @@ from tagship.ship.survey import HostSurvey
 
 
 def plan_bring_up(surveys: Mapping[str, HostSurvey], stage: Stage, service: Service) -> Plan:
-    """Start and prove what every host has as current; an empty plan if it is well. Raises `Refused` if they differ."""
+    """Start and prove what every host has as current; an empty plan if all is well. Raises `Refused`."""
     release = heal.common_release(surveys)
     if release is None:
         rows = [f"{host}: {survey.current or 'nothing'}" for host, survey in surveys.items()]

@@ -127,7 +127,14 @@ def verify(context: Context, stage: str = LOCAL_STAGE, limit: str = "", json: bo
 
 
 @task(help=_HELP)
+def start(context: Context, stage: str = LOCAL_STAGE, limit: str = "", json: bool = False) -> None:
+    """Start what is current again, after a stop or a reboot."""
+    dry = _is_dry(context)
+    _run(context, json, stage, limit, lambda fleet, _report: fleet.start(dry=dry))
+
+
+@task(help=_HELP)
 def stop(context: Context, stage: str = LOCAL_STAGE, limit: str = "", json: bool = False) -> None:
-    """Stop application and front door; `fab deploy` starts them again."""
+    """Stop application and front door; `fab start` starts them again."""
     dry = _is_dry(context)
     _run(context, json, stage, limit, lambda fleet, _report: fleet.stop(dry=dry))
