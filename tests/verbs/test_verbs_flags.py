@@ -134,6 +134,7 @@ def test_a_host_flag_is_refused_in_json_too(live: Project) -> None:
         ("fab", "releases", "--limit", "web1"),
         ("fab", "history", "--limit", "web1"),
         ("fab", "verify", "--limit", "web1"),
+        ("fab", "start", "--limit", "web1"),
         ("fab", "stop", "--limit", "web1"),
         ("fab", "status", "--stage", "nowhere"),
         ("fab", "history", "--last", "many"),
