@@ -9,7 +9,6 @@ from typing import Any
 
 from tagship.host import environment, files, stored
 from tagship.host.context import Args, Context
-from tagship.host.envfile import mask
 from tagship.host.faults import failed, from_os_error, usage
 from tagship.host.layout import Layout
 
@@ -62,6 +61,8 @@ def run(
     finally:
         os.close(output)
     if status and not may_fail:
+        from tagship.host.masking import mask  # only where there are last words to show
+
         if is_full(layout.root):  # then its last words, and whatever it was about to write, are lost
             full = from_os_error(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), title))
             full.tail = mask(files.tail(log, size), secrets)

@@ -15,8 +15,6 @@ from tagship.host import files
 from tagship.host.faults import failed
 
 _LINE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)\Z", re.S)
-_SHORTEST_SECRET = 4
-MASK = "•••"
 
 
 def fault(path: str) -> str:
@@ -60,12 +58,3 @@ def _unquote(value: str) -> str:
     if len(value) >= 2 and value[0] == value[-1] and value[0] in "\"'":
         return value[1:-1]
     return value
-
-
-def mask(lines: list[str], values: dict[str, str]) -> list[str]:
-    """`lines` with every value of 4 characters or more put out of sight, the longest first."""
-    secrets = sorted({v for v in values.values() if len(v) >= _SHORTEST_SECRET}, key=len, reverse=True)
-    masked = "\n".join(lines)
-    for secret in secrets:
-        masked = masked.replace(secret, MASK)
-    return masked.split("\n") if lines else []

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple, Optional
 
 from tagship.host import drain, files, presence, probe, procs, stored
 from tagship.host.context import Args, Context
-from tagship.host.envfile import mask
 from tagship.host.environment import secrets
 from tagship.host.faults import Problem, failed
 from tagship.host.furnish import make_run
@@ -33,6 +32,8 @@ def start(context: Context, args: Args) -> dict[str, Any]:
             context, asked, lambda patience: probe.ask_own(layout, release, asked, patience), process.alive
         )
     except Problem as problem:
+        from tagship.host.masking import mask  # only where there are last words to show
+
         problem.tail = mask(files.tail(layout.service_log(release), size), secrets(layout, declared))
         raise
     return {"pid": process.pid, "seconds": round(time.monotonic() - began, 3)}

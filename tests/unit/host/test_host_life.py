@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import stat
@@ -459,6 +460,35 @@ def test_a_root_with_a_short_path_keeps_its_sockets_to_itself(host: Host) -> Non
     stage_until(agent, one)
     assert host.path("releases", one.id, "run").readlink() == host.path("run", "0001")
     assert list(tree(host.home)) == []
+
+
+@pytest.mark.parametrize(
+    ("spelling", "told"),
+    [
+        ("s", "•••"),
+        ("repr(s)", "'•••'"),
+        ("urllib.parse.quote(s, safe='')", "•••"),
+        ("re.sub('%..', lambda m: m[0].lower(), urllib.parse.quote_plus(s))", "•••"),
+        ("'postgres://app:' + urllib.parse.quote(s) + '@db/app'", "postgres://app:•••@db/app"),
+        ("base64.b64encode(s.encode()).decode()", "•••.="),
+        ("base64.b64encode(b'u:' + s.encode()).decode()", "dT.•••.=="),
+        ("base64.urlsafe_b64encode(b'user:' + s.encode() + b':end').decode()", "dXNlcj.•••.{6}="),
+        ("base64.encodebytes(b'x' * 50 + s.encode()).decode().strip()", "(eHh4){16}eH.•••.=="),
+    ],
+)
+def test_a_secret_is_masked_in_whatever_spelling_a_command_prints_it(host: Host, spelling: str, told: str) -> None:
+    """Raw, URL-encoded, in base64 at any offset and folded over lines; at most a partial character is left."""
+    env = host.path("shared", "site.env")
+    env.parent.mkdir(parents=True)
+    env.write_text("SECRET=Zq~7/kÜ+w=?Yx>83\n")
+    env.chmod(0o600)
+    agent = host.locked()
+    one = blog(1, env="site.env")
+    stage_until(agent, one, "furnish")
+    code = f"import base64, os, re, urllib.parse; s = os.environ['SECRET']; raise SystemExit('got ' + {spelling})"
+    with pytest.raises(AgentError) as failed:
+        agent.ask("command", release=one.id, argv=["python", "-c", code], title="smoke")
+    assert re.fullmatch(f"got {told}", "\n".join(failed.value.tail))
 
 
 def test_a_survey_asks_what_is_current_whether_it_is_well(host: Host) -> None:
