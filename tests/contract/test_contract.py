@@ -15,7 +15,7 @@ from contract.ways import OWNER, Way
 from tagship.config import App, Argv, Probe, Seconds, Stage
 from tagship.errors import Degraded, HostFailed, HostRefused, Locked, Restored
 from tagship.manifest import Delta, Manifest
-from tagship.ship import operations
+from tagship.ship import looking
 from tagship.ship.fleet import Fleet
 from tagship.ship.shipment import Shipment
 
@@ -160,7 +160,7 @@ def test_the_end_of_the_connection_removes_what_was_only_declared(way: Way) -> N
         fleet.link("web1").call("lock", LOCK)  # got only once the old agent has tidied up
         survey = fleet.survey("web1")
         assert (survey.releases, survey.highest) == ((), 1)
-        rows = operations.history(fleet)["web1"]
+        rows = looking.history(fleet)["web1"]
     assert any(row["event"] == "abandoned" and row["release"] == "0001-v1" for row in rows)
 
 
@@ -193,13 +193,13 @@ def test_deploy_redeploy_and_rollback(way: Way) -> None:
     if way.real:
         assert read(way) == ("v1", "0001-v1")
     with way.fleet() as fleet:
-        assert {r.id: (r.state, r.pid is not None) for r in operations.releases(fleet)["web1"]} == {
+        assert {r.id: (r.state, r.pid is not None) for r in looking.releases(fleet)["web1"]} == {
             "0001-v1": ("good", True),
             "0002-v2": ("left", False),
         }
-        (status,) = operations.status(fleet)
+        (status,) = looking.status(fleet)
         assert status.well
-        assert operations.verify(fleet) == ()
+        assert looking.verify(fleet) == ()
 
 
 def test_a_second_release_sends_only_what_changed(way: Way) -> None:
@@ -311,11 +311,11 @@ def test_a_release_that_hangs_is_not_well_and_a_deploy_heals_it(way: Way) -> Non
     """Something listens, nothing answers: status says so, the same deploy again ends it and starts it anew."""
     way.deploy("v1")
     with way.fleet() as fleet:
-        assert [(status.well, status.words) for status in operations.status(fleet)] == [(True, "well")]
+        assert [(status.well, status.words) for status in looking.status(fleet)] == [(True, "well")]
         before = fleet.surveys["web1"]
     fall_sick(way)
     with way.fleet() as fleet:
-        (status,) = operations.status(fleet)
+        (status,) = looking.status(fleet)
         assert (status.well, status.serving) == (False, "0001-v1")
         assert status.words.startswith("not well: GET / had no answer")
         assert fleet.surveys["web1"].fingerprint == before.fingerprint, "a plan must not go stale by one slow answer"
@@ -324,7 +324,7 @@ def test_a_release_that_hangs_is_not_well_and_a_deploy_heals_it(way: Way) -> Non
     if way.real:
         assert read(way) == ("v1", "0001-v1")
     with way.fleet() as fleet:
-        assert [status.words for status in operations.status(fleet)] == ["well"]
+        assert [status.words for status in looking.status(fleet)] == ["well"]
 
 
 @pytest.mark.parametrize("way", ["local", pytest.param("ssh", marks=pytest.mark.lab)], indirect=True)
@@ -340,14 +340,14 @@ def test_a_release_that_answers_wrongly_is_not_well_and_a_deploy_heals_it(way: W
     assert way.deploy(load).outcome == "unchanged"
     ill.touch()
     with way.fleet() as fleet:
-        assert [status.words for status in operations.status(fleet)] == ["not well: GET / answered 404, not 200"]
+        assert [status.words for status in looking.status(fleet)] == ["not well: GET / answered 404, not 200"]
     hopeless = way.deploy(load)
     assert isinstance(hopeless.error, Degraded), "what is live isn't well, and starting it anew didn't help"
     assert "answered 404" in hopeless.error.hosts["web1"]
     ill.unlink()
     assert way.deploy(load).outcome == "live"
     with way.fleet() as fleet:
-        assert [status.well for status in operations.status(fleet)] == [True]
+        assert [status.well for status in looking.status(fleet)] == [True]
 
 
 WRITES = "import os; os.chmod('serve.py', 0o644); open('serve.py', 'a').write('#'); os.chmod('serve.py', 0o444)"
@@ -366,7 +366,7 @@ def test_a_command_that_writes_into_what_is_live_is_told_as_such(way: Way, statu
     assert "app/serve.py" in outcome.error.hosts["web1"]
     assert way.deploy("v3").outcome == "live"
     with way.fleet() as fleet:
-        assert operations.verify(fleet) == ()
+        assert looking.verify(fleet) == ()
     assert read(way) == ("v3", "0003-v3")
 
 
@@ -394,5 +394,5 @@ def test_connections_that_outlast_the_drain_are_told_and_journaled(way: Way) -> 
     assert told == [("web1", {"text": text, "level": "warning"})]
     if way.real:
         with way.fleet() as fleet:
-            (row,) = [row for row in operations.history(fleet)["web1"] if row["event"] == "halted"]
+            (row,) = [row for row in looking.history(fleet)["web1"] if row["event"] == "halted"]
         assert (row["release"], row["cut"], row["killed"], row["by"]) == ("0001-v1", True, False, OWNER)

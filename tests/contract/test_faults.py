@@ -41,7 +41,7 @@ def deploy_killing_web2_at_the_flip(way: Way, tag: str, plug: Socket | None = No
     """Deploy to both hosts; web2's agent is killed as its flip begins."""
     from contract.projects import shipment
 
-    from tagship.ship import operations
+    from tagship.ship import changing
     from tagship.ship.shipment import Made
 
     with way.fleet() as fleet:
@@ -56,7 +56,7 @@ def deploy_killing_web2_at_the_flip(way: Way, tag: str, plug: Socket | None = No
                     plug.pulled = True
 
         made = Made("me@here", "2026-01-02T03:04:05Z")
-        return operations.deploy(fleet, way.stage, shipment(tag), listen, made=made)
+        return changing.deploy(fleet, way.stage, shipment(tag), listen, made=made)
 
 
 @pytest.mark.parametrize("way", ["local", pytest.param("ssh", marks=pytest.mark.lab)], indirect=True)

@@ -12,7 +12,7 @@ from contract.sshd import Sshd
 
 from tagship.config import App, Seconds, Stage
 from tagship.events import Event
-from tagship.ship import operations
+from tagship.ship import changing
 from tagship.ship.fleet import Fleet, Place, Pulse, Question
 from tagship.ship.outcome import Outcome
 from tagship.ship.shipment import Made, Shipment
@@ -59,15 +59,15 @@ class Way:
         load = shipment(what) if isinstance(what, str) else what
         made = Made(OWNER, "2026-01-02T03:04:05Z")
         with self.fleet(links=load.app.shared.links, env=load.app.env) as fleet:
-            return operations.deploy(fleet, self.stage, load, listener or self.events.append, made=made, **options)
+            return changing.deploy(fleet, self.stage, load, listener or self.events.append, made=made, **options)
 
     def rollback(self, to: str | None = None, app: App = APP) -> Outcome:
         with self.fleet() as fleet:
-            return operations.rollback(fleet, self.stage, self.events.append, owner=OWNER, to=to)
+            return changing.rollback(fleet, self.stage, self.events.append, owner=OWNER, to=to)
 
     def stop(self) -> Outcome:
         with self.fleet() as fleet:
-            return operations.stop(fleet, self.stage, self.events.append, owner=OWNER)
+            return changing.stop(fleet, self.stage, self.events.append, owner=OWNER)
 
 
 def ssh_transport(server: Sshd, name: str = "web1", **changed: Any) -> Transport:

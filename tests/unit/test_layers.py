@@ -39,7 +39,7 @@ EXCEPTIONS = {
     ("ship", "tagship.host.frames"): "both sides speak the one framing",
     ("verbs", "tagship.ship.outcome"): "the value that app hands on",
 }
-PURE = ("layout", "survey", "plan", "deploy", "rollback", "start", "stop")
+PURE = ("layout", "survey", "status", "plan", "deploy", "rollback", "start", "stop", "remarks")
 IMPURE = frozenset(
     {"fabric", "invoke", "paramiko", "subprocess", "socket", "os", "time", "random", "secrets", "uuid"}
 )

@@ -22,7 +22,7 @@ from tagship.events import Event, Listener, note
 from tagship.manifest import Manifest, url_changes
 from tagship.release import bundle, tagbook, tags
 from tagship.release.tags import Tag
-from tagship.ship import operations
+from tagship.ship import changing, connecting, loading, looking
 from tagship.ship.fleet import Fleet
 from tagship.ship.outcome import HostOutcome, Outcome
 from tagship.ship.shipment import Made
@@ -64,12 +64,12 @@ class OnStage:
             for survey in fleet.surveys.values():
                 tags.check_not_moved(chosen, {release.tag: release.commit for release in survey.releases})
             shipment = Packed(root, chosen, config, self.listener).shipment()
-            live = operations.live_manifests(fleet, shipment)
+            live = loading.live_manifests(fleet, shipment)
             shipment = replace(shipment, known={m.digest: m for m in live.values()}.get)
             tell = self._with_urls(next(iter(live.values()), None), shipment.manifest)
             self._warn(chosen, config, fleet)
             made = Made(by=_owner(), at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"))
-            outcome = operations.deploy(fleet, self.stage, shipment, tell, made=made, dry=dry)
+            outcome = changing.deploy(fleet, self.stage, shipment, tell, made=made, dry=dry)
             if not dry and outcome.outcome in ("live", "unchanged", "degraded"):
                 tagbook.remember(root, chosen.name, chosen.commit)
             return outcome
@@ -78,18 +78,18 @@ class OnStage:
         """Go down to the previous good release, or to the tag or id `to`. Raises as `deploy`."""
         app = self.project.config.app
         with self._connect(app) as fleet:
-            return operations.rollback(fleet, self.stage, self.listener, owner=_owner(), to=to, dry=dry)
+            return changing.rollback(fleet, self.stage, self.listener, owner=_owner(), to=to, dry=dry)
 
     def start(self, *, dry: bool = False) -> Outcome:
         """Bring up what is current, after a stop or a reboot. Raises as `deploy`."""
         with self._connect(self.project.config.app) as fleet:
-            return operations.start(fleet, self.stage, self.listener, owner=_owner(), dry=dry)
+            return changing.start(fleet, self.stage, self.listener, owner=_owner(), dry=dry)
 
     def stop(self, *, dry: bool = False) -> Outcome:
         """Stop the application and the front door everywhere. Raises as `deploy`."""
         app = self.project.config.app
         with self._connect(app) as fleet:
-            return operations.stop(fleet, self.stage, self.listener, owner=_owner(), dry=dry)
+            return changing.stop(fleet, self.stage, self.listener, owner=_owner(), dry=dry)
 
     def status(self) -> Table:
         """What is live on each host and whether it answers; degraded where something live isn't well.
@@ -97,7 +97,7 @@ class OnStage:
         Raises `HostRefused`.
         """
         with self._connect(self.project.config.app) as fleet:
-            found = operations.status(fleet)
+            found = looking.status(fleet)
             rows = tuple(
                 (
                     status.host,
@@ -123,7 +123,7 @@ class OnStage:
         with self._connect(self.project.config.app) as fleet:
             rows = tuple(
                 (host, known.id, known.tag, known.commit[:12], known.state, _role(known, fleet.surveys[host].current))
-                for host, on_host in operations.releases(fleet).items()
+                for host, on_host in looking.releases(fleet).items()
                 for known in on_host
             )
             return Table(("host", "release", "tag", "commit", "state", "role"), rows, _looked(fleet))
@@ -133,7 +133,7 @@ class OnStage:
         with self._connect(self.project.config.app) as fleet:
             rows = tuple(
                 (host, *(row.get(key) for key in ("at", "event", "release", "by")))
-                for host, journal in operations.history(fleet, last).items()
+                for host, journal in looking.history(fleet, last).items()
                 for row in journal
             )
             return Table(("host", "at", "what", "release", "by"), rows, _looked(fleet))
@@ -141,7 +141,7 @@ class OnStage:
     def verify(self) -> Table:
         """What differs from what was sealed, path by path; the outcome then has an error. Raises `HostRefused`."""
         with self._connect(self.project.config.app) as fleet:
-            found = operations.verify(fleet)
+            found = looking.verify(fleet)
             rows = tuple((drift.host, drift.release, drift.path, drift.what) for drift in found)
             outcome = _looked(fleet, {drift.host for drift in found})
         if found:
@@ -149,7 +149,7 @@ class OnStage:
         return Table(("host", "release", "path", "drift"), rows, outcome)
 
     def _connect(self, app: App) -> Fleet:
-        return operations.connect(self.name, self.stage, app, self.project.root)
+        return connecting.connect(self.name, self.stage, app, self.project.root)
 
     def _tell_tag(self, tag: Tag) -> None:
         ahead = f"; HEAD is {tag.ahead} commit{'s' if tag.ahead != 1 else ''} ahead of it" if tag.ahead else ""
@@ -210,7 +210,7 @@ def _looked(fleet: Fleet, ill: Set[str] = frozenset()) -> Outcome:
     return Outcome("unchanged", hosts=hosts, seconds=time.monotonic() - fleet.started, bytes_sent=fleet.bytes_sent)
 
 
-def _drifted(found: Sequence[operations.Drift]) -> Refused:
+def _drifted(found: Sequence[looking.Drift]) -> Refused:
     return Refused(
         f"not as it was sealed: {len(found)} difference{'s' * (len(found) != 1)}",
         where=", ".join(dict.fromkeys(drift.host for drift in found)),

@@ -12,7 +12,7 @@ from contract.fake import FakeHost, FakeTransport
 from tagship.config import App, Argv, Stage
 from tagship.events import Event
 from tagship.manifest import File, Manifest
-from tagship.ship import operations
+from tagship.ship import changing
 from tagship.ship.fleet import Fleet, Place, Pulse, Question
 from tagship.ship.outcome import Outcome
 from tagship.ship.shipment import Made, Shipment
@@ -57,15 +57,15 @@ class Lab:
 
     def deploy(self, tag: str, **options: Any) -> Outcome:
         with self.fleet() as fleet:
-            return operations.deploy(fleet, STAGE, shipment(tag), self.events.append, made=MADE, **options)
+            return changing.deploy(fleet, STAGE, shipment(tag), self.events.append, made=MADE, **options)
 
     def rollback(self, to: str | None = None, **options: Any) -> Outcome:
         with self.fleet() as fleet:
-            return operations.rollback(fleet, STAGE, self.events.append, owner="me@here", to=to, **options)
+            return changing.rollback(fleet, STAGE, self.events.append, owner="me@here", to=to, **options)
 
     def stop(self) -> Outcome:
         with self.fleet() as fleet:
-            return operations.stop(fleet, STAGE, self.events.append, owner="me@here")
+            return changing.stop(fleet, STAGE, self.events.append, owner="me@here")
 
     def picture(self) -> dict[str, Any]:
         """All that the world, and the next deploy, could see of every host."""

@@ -20,7 +20,7 @@ from tagship.errors import (
     StalePlan,
 )
 from tagship.events import Event, ignore
-from tagship.ship import operations
+from tagship.ship import changing
 from tagship.ship.fleet import Pulse
 from tagship.ship.outcome import outcome_of
 
@@ -143,7 +143,7 @@ def test_when_the_second_host_dies_at_the_flip_the_first_goes_back(after: bool) 
             web2.reachable = False
 
     with made.fleet() as fleet:
-        outcome = operations.deploy(fleet, STAGE, shipment("v0.2.0"), listen, made=MADE)
+        outcome = changing.deploy(fleet, STAGE, shipment("v0.2.0"), listen, made=MADE)
     assert isinstance(outcome.error, Degraded)
     assert outcome.exit == 5
     assert made.picture()["web1"] == ("0001-v0.1.0", ["0001-v0.1.0"], "127.0.0.1:8000", {"0001-v0.1.0": "good"})
@@ -182,7 +182,7 @@ def test_a_host_that_dies_before_anything_public_changed_does_not_degrade() -> N
             web2.reachable = False
 
     with made.fleet() as fleet:
-        outcome = operations.deploy(fleet, STAGE, shipment("v0.2.0"), listen, made=MADE)
+        outcome = changing.deploy(fleet, STAGE, shipment("v0.2.0"), listen, made=MADE)
     assert isinstance(outcome.error, Restored)
     assert [(h.release, h.ok) for h in outcome.hosts] == [("0001-v0.1.0", True), ("0001-v0.1.0", False)]
     assert any("out of reach" in line for line in outcome.error.tail)
@@ -228,7 +228,7 @@ def test_ctrl_c_and_sigterm_put_everything_back(number: signal.Signals, step: st
             os.kill(os.getpid(), number)
 
     with made.fleet() as fleet:
-        outcome = operations.deploy(fleet, STAGE, shipment("v0.2.0"), listen, made=MADE)
+        outcome = changing.deploy(fleet, STAGE, shipment("v0.2.0"), listen, made=MADE)
     assert isinstance(outcome.error, Interrupted)
     assert (outcome.outcome, outcome.exit) == ("restored", 130)
     assert made.picture() == before
@@ -250,7 +250,7 @@ def test_a_second_ctrl_c_says_what_is_left() -> None:
             released.wait(10)  # the undoing can't end before the signal is heeded
 
     with made.fleet() as fleet:
-        outcome = operations.deploy(fleet, STAGE, shipment("v0.2.0"), listen, made=MADE)
+        outcome = changing.deploy(fleet, STAGE, shipment("v0.2.0"), listen, made=MADE)
     released.set()
     assert isinstance(outcome.error, Degraded)
     assert "interrupted again" in outcome.error.what
@@ -265,7 +265,7 @@ def test_a_step_that_takes_too_long_after_a_failure_is_cut_off() -> None:
     made.hosts["web1"].fail("tree", nth=2)
     made.hosts["web1"].fails_after = made.hosts["web2"].slow("tree", nth=2)
     with made.fleet() as fleet:
-        outcome = operations.deploy(fleet, STAGE, shipment("v0.2.0"), ignore, made=MADE, grace=0.1)
+        outcome = changing.deploy(fleet, STAGE, shipment("v0.2.0"), ignore, made=MADE, grace=0.1)
     assert isinstance(outcome.error, Restored)
     assert made.picture() == before
 
@@ -276,7 +276,7 @@ def test_a_lock_taken_meanwhile_names_its_holder_and_frees_the_others() -> None:
     with made.fleet() as ours, made.fleet() as other:
         other.link("web2").call("lock", {"owner": "ann@desk", "release": "0002-v9", "verb": "deploy"})
         with pytest.raises(Locked) as caught:
-            operations.deploy(ours, STAGE, shipment("v0.2.0"), ignore, made=MADE)
+            changing.deploy(ours, STAGE, shipment("v0.2.0"), ignore, made=MADE)
         assert caught.value.holder["owner"] == "ann@desk"
         assert caught.value.exit_code == 6
         assert made.hosts["web1"].holder is None
@@ -292,7 +292,7 @@ def test_nothing_is_planned_on_a_host_that_somebody_changes(dry: bool) -> None:
     with made.fleet() as other:
         other.link("web2").call("lock", {"owner": "ann@desk", "release": "0002-v9", "verb": "deploy"})
         with made.fleet() as ours, pytest.raises(Locked, match=r"ann@desk \(deploy 0002-v9\)"):
-            operations.deploy(ours, STAGE, shipment("v0.2.0"), told.append, made=MADE, dry=dry)
+            changing.deploy(ours, STAGE, shipment("v0.2.0"), told.append, made=MADE, dry=dry)
     assert told == []
 
 
@@ -302,7 +302,7 @@ def test_a_host_that_changed_since_the_plan_makes_it_stale() -> None:
     with made.fleet() as fleet:
         made.deploy("v0.2.0")
         with pytest.raises(StalePlan):
-            operations.deploy(fleet, STAGE, shipment("v0.3.0"), ignore, made=MADE)
+            changing.deploy(fleet, STAGE, shipment("v0.3.0"), ignore, made=MADE)
         assert all(host.holder is None for host in made.hosts.values())
     assert {picture[0] for picture in made.picture().values()} == {"0002-v0.2.0"}
 
@@ -350,7 +350,7 @@ def test_objects_that_change_while_they_are_sent_are_not_shipped() -> None:
     good = shipment("v0.2.0")
     broken = type(good)(**{**good.__dict__, "open_object": lambda key: __import__("io").BytesIO(b"")})
     with made.fleet() as fleet:
-        outcome = operations.deploy(fleet, STAGE, broken, ignore, made=MADE)
+        outcome = changing.deploy(fleet, STAGE, broken, ignore, made=MADE)
     assert isinstance(outcome.error, Restored)
     assert "changed while it was sent" in outcome.error.what
     assert made.picture() == before

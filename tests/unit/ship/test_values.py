@@ -22,10 +22,10 @@ from tagship.errors import (
     TagshipError,
     UsageError,
 )
+from tagship.ship.connecting import places
 from tagship.ship.crew import Crew, side_by_side
 from tagship.ship.hostkeys import HostKey, name_in_file, read_known
 from tagship.ship.layout import release_id, serial_of
-from tagship.ship.operations import places
 from tagship.ship.outcome import outcome_of
 from tagship.ship.plan import LONG, Phase, Plan, Step, to_json
 from tagship.ship.sshconfig import split_jump

@@ -1,0 +1,136 @@
+"""The verbs that change hosts: plan, tell the plan, carry it out; a dry run leaves before the last."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+from tagship import config
+from tagship.errors import Locked, TagshipError
+from tagship.events import Event, Listener
+from tagship.ship.deploy import plan_deploy, settled_release
+from tagship.ship.executor import GRACE, carry_out
+from tagship.ship.fleet import Fleet, raise_all
+from tagship.ship.loading import feed_of, fit
+from tagship.ship.outcome import Outcome
+from tagship.ship.plan import Plan, render, to_json
+from tagship.ship.rollback import plan_rollback
+from tagship.ship.send import Feed
+from tagship.ship.services.process import ProcessService
+from tagship.ship.shipment import Cargo, Made, Shipment, Stage
+from tagship.ship.start import plan_bring_up
+from tagship.ship.stop import plan_stop
+from tagship.ship.survey import Room, refusals, root_refusals
+
+
+def deploy(
+    fleet: Fleet,
+    stage: config.Stage,
+    shipment: Shipment,
+    listener: Listener,
+    *,
+    made: Made,
+    dry: bool = False,
+    grace: float = GRACE,
+) -> Outcome:
+    """Make `shipment` live on every host, or put everything back; `dry` stops once the plan is told.
+
+    `grace` is seconds that steps under way may still take once the deploy has failed or was interrupted. Raises,
+    with nothing changed, `HostRefused`, `Refused`, `Locked`, `StalePlan`, `Interrupted`.
+    """
+    facts = _settings(fleet, stage)
+    service = ProcessService(facts)
+    if settled_release(fleet.surveys, shipment.digest) is not None:
+        cargo: Mapping[str, Cargo] = {}
+        _refuse_roots(fleet)
+    else:
+        _refuse(fleet, shipment.app, dict.fromkeys(fleet.hosts, Room(0, 0)))
+        cargo = fit(fleet, shipment)
+        _refuse(fleet, shipment.app, {host: load.need for host, load in cargo.items()})
+    plan = plan_deploy(fleet.surveys, shipment, cargo, facts, service, made)
+    return _follow(plan, fleet, listener, owner=made.by, feed=feed_of(shipment, cargo), dry=dry, grace=grace)
+
+
+def rollback(
+    fleet: Fleet,
+    stage: config.Stage,
+    listener: Listener,
+    *,
+    owner: str,
+    to: str | None = None,
+    dry: bool = False,
+) -> Outcome:
+    """Go down to the previous good release, or to the tag or id `to`. Raises as `deploy`."""
+    _refuse_roots(fleet)
+    facts = _settings(fleet, stage)
+    plan = plan_rollback(fleet.surveys, facts, ProcessService(facts), to)
+    return _follow(plan, fleet, listener, owner=owner, dry=dry)
+
+
+def start(fleet: Fleet, stage: config.Stage, listener: Listener, *, owner: str, dry: bool = False) -> Outcome:
+    """Bring up what is current, after a stop or a reboot. Raises as `deploy`."""
+    _refuse_roots(fleet)
+    facts = _settings(fleet, stage)
+    plan = plan_bring_up(fleet.surveys, facts, ProcessService(facts))
+    return _follow(plan, fleet, listener, owner=owner, dry=dry)
+
+
+def stop(
+    fleet: Fleet,
+    stage: config.Stage,
+    listener: Listener,
+    *,
+    owner: str,
+    dry: bool = False,
+) -> Outcome:
+    """Stop everything that runs; `current` stays, and `start` brings it up again. Raises as `deploy`."""
+    facts = _settings(fleet, stage)
+    plan = plan_stop(fleet.surveys, facts, ProcessService(facts))
+    return _follow(plan, fleet, listener, owner=owner, dry=dry)
+
+
+def _settings(fleet: Fleet, stage: config.Stage) -> Stage:
+    """The stage's settings as plans need them."""
+    fronts = {host: place.front for host, place in fleet.places.items()}
+    return Stage(fleet.question.stage, fronts, stage.keep, float(stage.drain))
+
+
+def _refuse(fleet: Fleet, app: config.App, need: Mapping[str, Room]) -> None:
+    found: list[TagshipError] = []
+    for host, survey in fleet.surveys.items():
+        found += refusals(survey, env=app.env, python=app.python, need=need[host])
+    raise_all(found)
+
+
+def _refuse_roots(fleet: Fleet) -> None:
+    raise_all([reason for survey in fleet.surveys.values() for reason in root_refusals(survey)])
+
+
+def _refuse_locked(fleet: Fleet) -> None:
+    """What somebody else is changing now can't be planned on: their half-made release would look like a dead one."""
+    for host, survey in fleet.surveys.items():
+        if survey.lock is not None:
+            holder = {name: str(value) for name, value in survey.lock.items()}
+            what = "locked by {owner} ({verb} {release}) since {since}".format_map(holder)
+            raise Locked(
+                what, host=host, holder=holder, cure="wait until it is done; the lock goes when its holder does"
+            )
+
+
+def _follow(
+    plan: Plan,
+    fleet: Fleet,
+    listener: Listener,
+    *,
+    owner: str,
+    dry: bool,
+    feed: Feed | None = None,
+    grace: float = GRACE,
+) -> Outcome:
+    _refuse_locked(fleet)
+    listener(Event("plan", data={"plan": render(plan), "steps": to_json(plan)}))
+    if dry and not plan.empty:
+        previous = next(iter(plan.previous.values()), None)
+        seconds = time.monotonic() - fleet.started
+        return Outcome("planned", 0, plan.release, previous, seconds=seconds, bytes_sent=fleet.bytes_sent)
+    return carry_out(plan, fleet, listener, owner=owner, feed=feed, grace=grace)

@@ -1,0 +1,61 @@
+"""From a stage of the configuration to a connected fleet."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tagship import config
+from tagship.errors import UsageError
+from tagship.ship.fleet import Fleet, Place, Pulse, Question
+from tagship.ship.transport import LocalTransport
+
+LOCAL_ROOT = ".tagship/local"
+
+
+def places(name: str, stage: config.Stage, app: str, project: Path) -> tuple[Place, ...]:
+    """Where the hosts of the stage called `name` are, and how to reach them; the embedded stage has one, `local`.
+
+    Relative paths are of `project`. Raises `UsageError` for two hosts of one name, a stage without hosts, or a root
+    on a host that isn't absolute.
+    """
+    if not stage.hosts:
+        if name != config.LOCAL_STAGE:
+            raise UsageError(f"the stage `{name}` has no hosts", cure=f"give it some in {config.FILE_NAME}")
+        root = project / (stage.root or LOCAL_ROOT)
+        return (Place(config.LOCAL_STAGE, str(root.absolute()), stage.front, LocalTransport()),)
+    from tagship.ship.ssh import SshTransport  # Fabric and Paramiko, only where they are used
+
+    found: dict[str, Place] = {}
+    for host in stage.hosts:
+        called = host.name or host.host
+        root_on_host = host.root or stage.root or f"/srv/{app}"
+        if called in found:
+            raise UsageError(f"the stage `{name}` has two hosts called {called}", cure="give one another `name:`")
+        if not root_on_host.startswith("/"):
+            raise UsageError(f"the root {root_on_host} of {called} is not absolute", cure="begin it with /")
+        transport = SshTransport(
+            called,
+            host.host,
+            user=host.user,
+            port=host.port,
+            identity=_file(project, host.identity),
+            known_hosts=_file(project, host.known_hosts),
+        )
+        found[called] = Place(called, root_on_host, host.front or stage.front, transport)
+    return tuple(found.values())
+
+
+def connect(name: str, stage: config.Stage, app: config.App, project: Path, *, pulse: Pulse | None = None) -> Fleet:
+    """Connect to and survey every host of a stage; the caller closes the fleet, or uses it in a `with`.
+
+    `app` is the application's settings, from the tag where there is one. Raises `UsageError`, `HostRefused`, or
+    `Refused` for several hosts.
+    """
+    question = Question(app.name, name, app.python, app.shared.links, app.env)
+    return Fleet(
+        places(name, stage, app.name, project), question, parallel=stage.parallel, pulse=pulse or Pulse()
+    ).connect()
+
+
+def _file(project: Path, name: str | None) -> Path | None:
+    return None if name is None else project / Path(name).expanduser()
