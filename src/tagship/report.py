@@ -322,6 +322,7 @@ class _Live(_Plain):
             Amount(table_column=fixed()),
             Elapsed(table_column=fixed()),
             console=self.console,
+            transient=True,  # its last step, with the time of all of them, would read as if that step took it
         )
         progress.start()
         return progress

@@ -37,7 +37,7 @@ STEP_WORDS: Mapping[str, str] = {
 Line = tuple[str, str]
 """A line of text and its style on a terminal: a rich style such as `bold red`, or nothing."""
 
-_WORDS = {1: "bug", 2: "usage", 3: "refused", 4: "restored", 5: "degraded", 6: "locked", 130: "interrupted"}
+_WORDS = {1: "bug", 2: "error", 3: "refused", 4: "restored", 5: "degraded", 6: "locked", 130: "interrupted"}
 _ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b.?")
 _CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 

@@ -187,3 +187,13 @@ def test_the_clock_reaches_the_build(tmp_path: Path) -> None:
     project = write(tmp_path, HELLO)
     report = publish(project, SITE, clock=datetime(2026, 10, 1, tzinfo=UTC))
     assert (report.posts, report.future) == (0, ("posts/2026-11-01-hello.md",))
+
+
+def test_a_build_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    """A file where the folder should be, or somebody else's folder, is an error with a cure, not a bug."""
+    project = write(tmp_path, HELLO)
+    (project / "build").write_text("mine")
+    with pytest.raises(UsageError, match="can't be written") as error:
+        published(project)
+    assert error.value.where == "build"
+    assert (project / "build").read_text() == "mine"

@@ -36,7 +36,7 @@ def check_refused(project: Project, exit_code: int, *argv: str) -> Told:
     assert error["cure"], error
     ran = project.run(*argv)
     assert ran.exit == exit_code
-    word = {2: "usage", 3: "refused"}[exit_code]
+    word = {2: "error", 3: "refused"}[exit_code]
     assert ran.err.splitlines()[0] == f"{word}: {error['where']}: {error['what']}"
     assert ran.err.count("cure: ") == 1
     assert project.snapshot() == before

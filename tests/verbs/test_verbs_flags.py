@@ -114,7 +114,7 @@ def test_a_host_flag_is_refused_by_name(live: Project, verb: str) -> None:
     before = live.snapshot()
     ran = live.run("fab", "-H", "web1.example.org", verb)
     assert (ran.exit, ran.out) == (2, "")
-    assert ran.err.startswith("usage: fab: -H ")
+    assert ran.err.startswith("error: fab: -H ")
     assert "--limit" in ran.err
     assert live.snapshot() == before
 

@@ -139,7 +139,7 @@ def test_a_port_that_is_none_is_a_usage_error(site: Project, argv: tuple[str, ..
     """Exit 2 and the flag's name, not a traceback."""
     ran = site.run(*argv)
     assert (ran.exit, ran.out) == (2, "")
-    assert ran.err.startswith("usage: --port: ")
+    assert ran.err.startswith("error: --port: ")
 
 
 def test_init_writes_a_project_once(tmp_path: Path, make: Make) -> None:

@@ -136,7 +136,13 @@ def _digests(folder: Path) -> dict[str, str]:
 def _alone(project: Path) -> Iterator[Path]:
     """`build/`, with its lock held: of two builds at once, one waits for the other."""
     folder = project / FOLDER
-    folder.mkdir(exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
+    try:
+        folder.mkdir(exist_ok=True)
+        lock = (folder / ".lock").open("w")
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        cure = "make it yours (chown), or remove it: everything in it is made anew"
+        raise UsageError(f"can't be written: {reason}", where=FOLDER, cure=cure) from None
+    with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield folder
