@@ -43,8 +43,6 @@ class Response(NamedTuple):
     head: bytes
     final: bool
     """False for 100 Continue and its like: another head follows."""
-    upgraded: bool
-    """From here on it is another protocol."""
     length: Optional[int]
     """Bytes of body, `None` for all until the connection ends."""
 
@@ -85,13 +83,13 @@ def response(head: bytes, asked: Request, release: str) -> Response:
         raise Bad(502, "The application's answer is malformed.")
     status = int(match.group(1))
     if status < 200 and status != 101:
-        return Response(head, False, False, None)
+        return Response(head, False, None)
     kept = [(name, value) for name, value in fields if name.lower() != b"tagship-release"]
     if status != 101:
         kept = [(name, value) for name, value in kept if name.lower() not in (b"connection", b"keep-alive")]
         kept.append((b"Connection", b"close"))
     kept.append((b"Tagship-Release", release.encode()))
-    return Response(_join(first, kept), True, status == 101, _length(status, fields, asked))
+    return Response(_join(first, kept), True, _length(status, fields, asked))
 
 
 def own(status: int, text: str) -> bytes:
