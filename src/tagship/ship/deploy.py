@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tagship.ship import heal, layout
-from tagship.ship.plan import Phase, Plan, Step, phases_of
+from tagship.ship.plan import Phase, Plan, Step, plan_of
 from tagship.ship.services import Service
 from tagship.ship.settle import plan_settle
 from tagship.ship.shipment import Cargo, Made, Shipment, Stage
@@ -39,48 +39,24 @@ def plan_deploy(
     if settled is not None:
         phases = heal.plan_heal(surveys, stage, service, settled)
         words = f"heal {settled}" if phases else f"nothing to do: {settled} is live"
-        return _plan(surveys, stage, settled, phases, f"{words} on {_fleet(stage, surveys)}")
+        live = {survey.live.tag for survey in surveys.values() if survey.live is not None}
+        if live != {shipment.tag}:
+            words += f", and {shipment.tag} is the same (tree, site and lock),"
+        return plan_of("deploy", stage.name, surveys, settled, phases, f"{words} on")
     release = layout.release_id(1 + max(survey.highest for survey in surveys.values()), shipment.tag)
-    phases = phases_of(
-        (
-            *plan_stage(surveys, shipment, cargo, stage, service, made, release),
-            *plan_live(surveys, stage, service, release),
-        )
+    phases = (
+        plan_settle(surveys, service),
+        plan_stage(shipment, cargo, _record(shipment, stage, made, release)),
+        *plan_live(surveys, stage, service, release),
     )
-    return _plan(surveys, stage, release, phases, f"deploy {shipment.tag} as {release} to {_fleet(stage, surveys)}")
+    return plan_of("deploy", stage.name, surveys, release, phases, f"deploy {shipment.tag} as {release} to")
 
 
-def _plan(
-    surveys: Mapping[str, HostSurvey], stage: Stage, release: str, phases: tuple[Phase, ...], headline: str
-) -> Plan:
-    return Plan(
-        verb="deploy",
-        stage=stage.name,
-        release=release,
-        previous={host: survey.current for host, survey in surveys.items()},
-        phases=phases,
-        headline=headline,
-        fingerprints={host: survey.fingerprint for host, survey in surveys.items()},
+def plan_stage(shipment: Shipment, cargo: Mapping[str, Cargo], record: Mapping[str, Any]) -> Phase:
+    """Everything up to a sealed release on each host of `cargo`; nothing public changes."""
+    return Phase(
+        "stage", tuple(step for host, load in cargo.items() for step in _staging(host, record, shipment, load))
     )
-
-
-def _fleet(stage: Stage, surveys: Mapping[str, HostSurvey]) -> str:
-    return f"{stage.name} ({', '.join(surveys)})"
-
-
-def plan_stage(
-    surveys: Mapping[str, HostSurvey],
-    shipment: Shipment,
-    cargo: Mapping[str, Cargo],
-    stage: Stage,
-    service: Service,
-    made: Made,
-    release: str,
-) -> tuple[Phase, ...]:
-    """Everything up to a sealed `release` on each host; nothing public changes."""
-    record = _record(shipment, stage, made, release)
-    steps = [step for host in surveys for step in _staging(host, release, record, shipment, cargo[host])]
-    return plan_settle(surveys, service), Phase("stage", tuple(steps))
 
 
 def plan_live(surveys: Mapping[str, HostSurvey], stage: Stage, service: Service, release: str) -> tuple[Phase, ...]:
@@ -94,9 +70,8 @@ def plan_live(surveys: Mapping[str, HostSurvey], stage: Stage, service: Service,
     )
 
 
-def _staging(
-    host: str, release: str, record: Mapping[str, Any], shipment: Shipment, cargo: Cargo
-) -> tuple[Step, ...]:
+def _staging(host: str, record: Mapping[str, Any], shipment: Shipment, cargo: Cargo) -> tuple[Step, ...]:
+    release = record["id"]
     undo = ("unstage", {"release": release})
     delta, this = cargo.delta, {"release": release}
     declared = {

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from tagship.ship.survey import HostSurvey
+
 Act = tuple[str, Mapping[str, Any]]
 """A verb of docs/agent.md and its arguments."""
 
@@ -67,6 +69,26 @@ class Plan:
     @property
     def empty(self) -> bool:
         return not self.phases
+
+
+def plan_of(
+    verb: str,
+    stage: str,
+    surveys: Mapping[str, HostSurvey],
+    release: str | None,
+    phases: Iterable[Phase],
+    words: str,
+) -> Plan:
+    """A plan for the hosts of `surveys`, without phases in which nothing happens; `words` precede the stage's name."""
+    return Plan(
+        verb=verb,
+        stage=stage,
+        release=release,
+        previous={host: survey.current for host, survey in surveys.items()},
+        phases=phases_of(phases),
+        headline=f"{words} {stage} ({', '.join(surveys)})",
+        fingerprints={host: survey.fingerprint for host, survey in surveys.items()},
+    )
 
 
 def phases_of(phases: Iterable[Phase]) -> tuple[Phase, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from tagship.errors import Refused
 from tagship.ship import heal
 from tagship.ship.layout import serial_of
-from tagship.ship.plan import Phase, Plan, phases_of
+from tagship.ship.plan import Phase, Plan, plan_of
 from tagship.ship.services import Service
 from tagship.ship.settle import plan_settle
 from tagship.ship.shipment import Stage
@@ -50,25 +50,15 @@ def plan_rollback(surveys: Mapping[str, HostSurvey], stage: Stage, service: Serv
         phases = heal.plan_heal(surveys, stage, service, target)
         words = f"heal {target}" if phases else f"nothing to do: {target} is live"
     else:
-        phases = phases_of(
-            (
-                plan_settle(surveys, service, spare=(target,)),
-                plan_start(surveys, stage, service, target),
-                *plan_flip(surveys, service, target),
-                plan_drain(surveys, service, target),
-                _commit(surveys, target),
-            )
+        phases = (
+            plan_settle(surveys, service, spare=(target,)),
+            plan_start(surveys, stage, service, target),
+            *plan_flip(surveys, service, target),
+            plan_drain(surveys, service, target),
+            _commit(surveys, target),
         )
         words = f"roll back to {target}"
-    return Plan(
-        verb="rollback",
-        stage=stage.name,
-        release=target,
-        previous={host: survey.current for host, survey in surveys.items()},
-        phases=phases,
-        headline=f"{words} on {stage.name} ({', '.join(surveys)})",
-        fingerprints={host: survey.fingerprint for host, survey in surveys.items()},
-    )
+    return plan_of("rollback", stage.name, surveys, target, phases, f"{words} on")
 
 
 def _commit(surveys: Mapping[str, HostSurvey], target: str) -> Phase:

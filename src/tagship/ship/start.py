@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from tagship.errors import Refused
 from tagship.ship import heal
-from tagship.ship.plan import Plan
+from tagship.ship.plan import Plan, plan_of
 from tagship.ship.services import Service
 from tagship.ship.shipment import Stage
 from tagship.ship.survey import HostSurvey
@@ -21,12 +21,4 @@ def plan_bring_up(surveys: Mapping[str, HostSurvey], stage: Stage, service: Serv
         raise Refused(what, where=stage.name, cure="fab deploy --tag TAG brings all of them to one", tail=rows)
     phases = heal.plan_heal(surveys, stage, service, release)
     words = f"start {release}" if phases else f"nothing to do: {release} is live"
-    return Plan(
-        verb="start",
-        stage=stage.name,
-        release=release,
-        previous={host: survey.current for host, survey in surveys.items()},
-        phases=phases,
-        headline=f"{words} on {stage.name} ({', '.join(surveys)})",
-        fingerprints={host: survey.fingerprint for host, survey in surveys.items()},
-    )
+    return plan_of("start", stage.name, surveys, release, phases, f"{words} on")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tagship.ship.plan import Phase, Plan, phases_of
+from tagship.ship.plan import Phase, Plan, phases_of, plan_of
 from tagship.ship.services import Service
 from tagship.ship.shipment import Stage
 from tagship.ship.survey import HostSurvey
@@ -22,12 +22,4 @@ def plan_stop(surveys: Mapping[str, HostSurvey], stage: Stage, service: Service)
             current = release.id == survey.current
             halt.append(service.halt(host, release.id) if current else service.discard(host, release.id))
     phases = phases_of((Phase("close", tuple(close)), Phase("halt", tuple(halt))))
-    return Plan(
-        verb="stop",
-        stage=stage.name,
-        release=None,
-        previous={host: survey.current for host, survey in surveys.items()},
-        phases=phases,
-        headline=f"{'stop' if phases else 'nothing runs on'} {stage.name} ({', '.join(surveys)})",
-        fingerprints={host: survey.fingerprint for host, survey in surveys.items()},
-    )
+    return plan_of("stop", stage.name, surveys, None, phases, "stop" if phases else "nothing runs on")

@@ -93,11 +93,11 @@ def cargo(surveyed: HostSurvey, tag: str) -> Cargo:
     return Cargo((WHEEL,), WHEEL, surveyed.current if live else None, delta)
 
 
-def shipment(tag: str) -> Shipment:
+def shipment(tag: str, digest: str) -> Shipment:
     return Shipment(
         tag=tag,
         commit="f" * 40,
-        digest=tag,
+        digest=digest,
         lock="b" * 64,
         manifest=manifest(tag),
         app=APP,
@@ -123,7 +123,14 @@ def plan_of(case: dict[str, Any]) -> Plan:
     loads = {host: cargo(surveyed, tag) for host, surveyed in surveys.items()}
     for host, surveyed in surveys.items():
         raise_all(list(refusals(surveyed, env=APP.env, python=APP.python, need=loads[host].need)))
-    return plan_deploy(surveys, shipment(tag), loads, stage, service, Made("me@here", "2026-01-02T03:04:05Z"))
+    return plan_deploy(
+        surveys,
+        shipment(tag, case.get("digest", tag)),
+        loads,
+        stage,
+        service,
+        Made("me@here", "2026-01-02T03:04:05Z"),
+    )
 
 
 def rendered(path: Path) -> str:
