@@ -396,3 +396,19 @@ def test_connections_that_outlast_the_drain_are_told_and_journaled(way: Way) -> 
         with way.fleet() as fleet:
             (row,) = [row for row in looking.history(fleet)["web1"] if row["event"] == "halted"]
         assert (row["release"], row["cut"], row["killed"], row["by"]) == ("0001-v1", True, False, OWNER)
+
+
+@pytest.mark.parametrize("way", ["local", pytest.param("ssh", marks=pytest.mark.lab)], indirect=True)
+def test_a_new_tag_cures_a_damaged_release(way: Way) -> None:
+    """Its manifest isn't what was declared: nothing of it can be asked, and a new release needs nothing of it."""
+    way.deploy("v1")
+    manifest = way.root() / "releases" / "0001-v1" / "manifest.json"
+    manifest.chmod(0o644)
+    manifest.write_text(manifest.read_text().replace("version.txt", "version.TXT"))
+    with way.fleet() as fleet, pytest.raises(HostRefused, match="damaged") as caught:
+        looking.verify(fleet)
+    assert caught.value.cure == "make a new tag and deploy it: a new release gets sound files"
+    assert way.deploy("v2").outcome == "live"
+    assert read(way) == ("v2", "0002-v2")
+    with way.fleet() as fleet:
+        assert looking.verify(fleet) == ()

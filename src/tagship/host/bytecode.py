@@ -21,7 +21,7 @@ def reuse(layout: Layout, release: str) -> int:
 
     What isn't as that release's seal recorded is left out: a changed file must not spread.
     """
-    base = _newest_sealed(layout, release)
+    base = newest_sealed(layout, release)
     if base is None:
         return 0
     linked = 0
@@ -58,7 +58,8 @@ def compile_rest(layout: Layout, release: str, python: str, run: Callable[[list[
     return len(todo)
 
 
-def _newest_sealed(layout: Layout, release: str) -> Optional[str]:
+def newest_sealed(layout: Layout, release: str) -> Optional[str]:
+    """The newest release on disk, other than `release`, that was sealed."""
     names = [declared.release for declared in stored.all_declared(layout) if declared.release != release]
     sealed = [name for name in names if os.path.isfile(layout.release(name, stored.SEALED))]
     return sealed[-1] if sealed else None

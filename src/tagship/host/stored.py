@@ -69,7 +69,10 @@ def read(layout: Layout, release: str) -> Declared:
     if found is None:
         raise refused("there is no release {} on this host".format(release), "`fab releases` shows those there are")
     if rows.digest(found.rows) != found.manifest:
-        raise refused("the manifest of {} is damaged".format(release), "remove that release, and deploy again")
+        raise refused(
+            "the manifest of {} is damaged".format(release),
+            "make a new tag and deploy it: a new release gets sound files",
+        )
     return found
 
 

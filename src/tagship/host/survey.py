@@ -119,7 +119,7 @@ def check_owner(layout: Layout, app: str, stage: str) -> None:
     if owner and (owner.get("app"), owner.get("stage")) != (app, stage):
         raise refused(
             "{} belongs to the app `{}`, stage `{}`".format(layout.root, owner.get("app"), owner.get("stage")),
-            "give this stage a `root` of its own",
+            "give this stage a `root` of its own; if the app was renamed, first stop it under its old name",
         )
 
 

@@ -17,6 +17,7 @@ from tagship.host.declare import open_objects
 from tagship.host.faults import failed, refused
 from tagship.host.layout import Layout
 from tagship.host.objects import Objects
+from tagship.host.tree import walk
 
 
 def venv(context: Context, args: Args) -> dict[str, Any]:
@@ -41,6 +42,7 @@ def venv(context: Context, args: Args) -> dict[str, Any]:
     else:
         name = tools.label(declared.installer)
         if tools.is_uv(declared.installer):
+            _distrust_cache(layout, release)
             builder.by_uv(tools.unpacked(layout, objects, declared.installer), wheels)
         else:
             builder.by_pip(tools.unpacked(layout, objects, declared.installer), wheels)
@@ -112,6 +114,19 @@ class Builder:
             secrets={},
             may_fail=may_fail,
         )
+
+
+def _distrust_cache(layout: Layout, release: str) -> None:
+    """Drop what uv has unpacked where somebody has written into a virtualenv since it was sealed.
+
+    Its files are the cache's own, and uv would link the same ones once more.
+    """
+    base = bytecode.newest_sealed(layout, release)
+    if base is None:
+        return
+    sealed = os.lstat(layout.release(base, stored.SEALED)).st_mtime_ns
+    if any(found.st_mtime_ns > sealed for _, found in walk(layout.release(base, "venv"), "")):
+        files.remove_tree(layout.cache)
 
 
 def _shelve(layout: Layout, objects: Objects, wheel: list[Any]) -> str:

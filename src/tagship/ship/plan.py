@@ -79,7 +79,7 @@ def plan_of(
     phases: Iterable[Phase],
     words: str,
 ) -> Plan:
-    """A plan for the hosts of `surveys`, without phases in which nothing happens; `words` precede the stage's name."""
+    """A plan for the hosts of `surveys`, without the phases in which nothing happens; `words` begin its headline."""
     return Plan(
         verb=verb,
         stage=stage,

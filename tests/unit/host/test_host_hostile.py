@@ -183,6 +183,7 @@ def test_a_root_belongs_to_one_app_and_stage(host: Host) -> None:
         with pytest.raises(AgentError, match="belongs to the app `blog`, stage `local`") as refused:
             host.survey(other, **changed)
         assert refused.value.kind == "refused"
+        assert "if the app was renamed, first stop it under its old name" in refused.value.cure
 
 
 def test_a_survey_survives_whatever_lies_in_the_root_and_creates_nothing(host: Host) -> None:

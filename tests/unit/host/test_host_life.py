@@ -521,8 +521,12 @@ def test_a_survey_asks_as_the_current_releases_own_record_says(host: Host) -> No
     declared.chmod(0o644)
     declared.write_text(json.dumps(record))
     assert host.survey(agent)["fault"] == "GET /status/404 answered 404, not 200"
-    declared.write_text("{")
+    record["rows"] = []
+    declared.write_text(json.dumps(record))
     assert host.survey(agent)["fault"] == "its record on disk is gone or damaged"
+    with pytest.raises(AgentError, match="is damaged") as refused:
+        agent.ask("verify", release=one.id)
+    assert refused.value.cure == "make a new tag and deploy it: a new release gets sound files"
 
 
 def test_a_full_queue_is_somebody_who_listens(host: Host) -> None:

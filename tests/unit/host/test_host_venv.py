@@ -192,3 +192,40 @@ def test_a_write_into_a_shared_virtualenv_is_told_and_does_not_spread(host: Host
     assert host.journal()[-2:] == [("damaged", one.id), ("removed", two.id)]
     go_live(agent, three, one)
     assert agent.ask("verify", release=three.id)["drift"] == []
+
+
+@pytest.mark.parametrize("damage", ["write", "remove"])
+def test_a_new_release_gets_sound_files_where_the_old_ones_virtualenv_drifted(
+    host: Host, tmp_path: Path, damage: str
+) -> None:
+    """Somebody wrote into a package of the live release, which is uv's cached file too: the next has its own."""
+    wheel = make_wheel(tmp_path, "greet", "1.0", "def say():\n    print('hello')\n")
+    more = {"wheels": [wheel], "installer": installer("uv")}
+    agent = host.locked()
+    one, two = blog(1, **more), blog(2, **more)
+    go_live(agent, one, None)
+    module = site_packages(host, one.id) / "greet.py"
+    assert module.stat().st_nlink > 1
+    if damage == "write":
+        module.chmod(0o644)
+        module.write_text("raise SystemExit('evil')\n")
+    else:
+        module.unlink()
+    drift = agent.ask("verify", release=one.id)["drift"]
+    assert [what for path, what in drift if path.endswith("greet.py")] == [
+        "changed" if damage == "write" else "missing"
+    ]
+    go_live(agent, two, one)
+    assert agent.ask("verify", release=two.id)["drift"] == []
+
+
+def test_uv_s_cache_is_kept_while_nobody_wrote_into_it(host: Host, tmp_path: Path) -> None:
+    """Unpacking nine wheels anew would double the time of a deploy."""
+    wheel = make_wheel(tmp_path, "greet", "1.0", "def say():\n    print('hello')\n")
+    more = {"wheels": [wheel], "installer": installer("uv")}
+    agent = host.locked()
+    one, two = blog(1, **more), blog(2, **more)
+    go_live(agent, one, None)
+    go_live(agent, two, one)
+    modules = [(site_packages(host, release.id) / "greet.py").stat().st_ino for release in (one, two)]
+    assert modules[0] == modules[1]
