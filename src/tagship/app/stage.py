@@ -216,7 +216,7 @@ def _drifted(found: Sequence[looking.Drift]) -> Refused:
     return Refused(
         f"not as it was sealed: {len(found)} difference{'s' * (len(found) != 1)}",
         where=", ".join(dict.fromkeys(drift.host for drift in found)),
-        cure="find out who changed it; `fab rollback`, then `fab deploy`, puts a release there that is built anew",
+        cure="find out who changed it, then make a new tag and deploy it: a new release gets sound files",
     )
 
 
