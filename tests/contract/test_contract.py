@@ -405,6 +405,8 @@ def test_a_new_tag_cures_a_damaged_release(way: Way) -> None:
     manifest = way.root() / "releases" / "0001-v1" / "manifest.json"
     manifest.chmod(0o644)
     manifest.write_text(manifest.read_text().replace("version.txt", "version.TXT"))
+    with way.fleet() as fleet:
+        assert [status.words for status in looking.status(fleet)] == ["not well: its record on disk is damaged"]
     with way.fleet() as fleet, pytest.raises(HostRefused, match="damaged") as caught:
         looking.verify(fleet)
     assert caught.value.cure == "make a new tag and deploy it: a new release gets sound files"
@@ -412,3 +414,13 @@ def test_a_new_tag_cures_a_damaged_release(way: Way) -> None:
     assert read(way) == ("v2", "0002-v2")
     with way.fleet() as fleet:
         assert looking.verify(fleet) == ()
+
+
+@pytest.mark.parametrize("way", ["local", pytest.param("ssh", marks=pytest.mark.lab)], indirect=True)
+def test_what_can_not_be_started_again_is_replaced_and_never_halted_to_heal_it(way: Way) -> None:
+    """Its process answers, its record is gone: the same digest is deployed as a new release, with no gap."""
+    way.deploy("v1")
+    (way.root() / "releases" / "0001-v1" / "manifest.json").unlink()
+    again = way.deploy("v1")
+    assert (again.outcome, again.release) == ("live", "0002-v1")
+    assert read(way) == ("v1", "0002-v1")

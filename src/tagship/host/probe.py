@@ -8,7 +8,7 @@ from typing import Any, Callable, NamedTuple
 
 from tagship.host import http, presence, stored
 from tagship.host.context import Args, Context
-from tagship.host.faults import Problem, failed, usage
+from tagship.host.faults import failed, usage
 from tagship.host.layout import Layout
 
 _LEAST, _LONGEST = 0.5, 10.0  # seconds for one answer
@@ -60,14 +60,11 @@ def ask_own(layout: Layout, release: str, asked: Probe, patience: float) -> str:
     return asked.fault(answer)
 
 
-def look(layout: Layout, release: str) -> str:
+def look(layout: Layout, declared: stored.Declared) -> str:
     """What is wrong with a release that is current, asked once as its own tag said; empty if nothing is."""
+    asked = of(declared)
     try:
-        asked = of(stored.read(layout, release))
-    except (Problem, KeyError, TypeError):
-        return "its record on disk is gone or damaged"
-    try:
-        return ask_own(layout, release, asked, _GLANCE)
+        return ask_own(layout, declared.release, asked, _GLANCE)
     except socket.timeout:
         return "GET {} had no answer within {:g} s".format(asked.path, _GLANCE)
     except (OSError, ValueError) as error:

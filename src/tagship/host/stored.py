@@ -6,7 +6,7 @@ import os
 from typing import Any, NamedTuple, Optional
 
 from tagship.host import files, rows
-from tagship.host.faults import refused
+from tagship.host.faults import Problem, refused
 from tagship.host.layout import ID, Layout
 
 DECLARED = "manifest.json"
@@ -74,6 +74,14 @@ def read(layout: Layout, release: str) -> Declared:
             "make a new tag and deploy it: a new release gets sound files",
         )
     return found
+
+
+def whole(layout: Layout, release: str) -> Optional[Declared]:
+    """What was declared, or `None` where it isn't there or was damaged since: then it can't be started again."""
+    try:
+        return read(layout, release)
+    except Problem:
+        return None
 
 
 def is_ours(layout: Layout, name: str) -> bool:

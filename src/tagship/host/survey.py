@@ -31,7 +31,10 @@ def survey(context: Context, args: Args) -> dict[str, Any]:
     live = presence.live(layout)
     kind, current = read_current(layout)
     serving = presence.serving(layout, current)
-    fault = probe.look(layout, current) if current is not None and serving == current else ""
+    declared = stored.whole(layout, current) if current is not None else None
+    fault = ""
+    if current is not None and serving == current:
+        fault = probe.look(layout, declared) if declared is not None else "its record on disk is damaged"
     env = args.optional("env")
     found = {
         "root": layout.root,
@@ -41,7 +44,7 @@ def survey(context: Context, args: Args) -> dict[str, Any]:
         "stage": stage,
         "current": current,
         "current_kind": kind,
-        "releases": _releases(layout, standings, live),
+        "releases": _releases(layout, standings, live, broken=None if declared is not None else current),
         "highest": highest(layout, standings),
         "serving": serving,
         "well": current is not None and serving == current and not fault,
@@ -92,7 +95,10 @@ def highest(layout: Layout, standings: dict[str, Standing]) -> int:
     return max(serials, default=0)
 
 
-def _releases(layout: Layout, standings: dict[str, Standing], live: dict[str, int]) -> list[dict[str, Any]]:
+def _releases(
+    layout: Layout, standings: dict[str, Standing], live: dict[str, int], broken: Optional[str]
+) -> list[dict[str, Any]]:
+    """A row for each release on disk; the one that is `broken` can't be started again, and so isn't staged."""
     found = []
     for name in files.names(layout.releases):
         if not ID.match(name) or not os.path.isdir(layout.release(name)) or os.path.islink(layout.release(name)):
@@ -102,7 +108,7 @@ def _releases(layout: Layout, standings: dict[str, Standing], live: dict[str, in
         standing = standings.get(name) or Standing(name)
         row: dict[str, Any] = {"id": name, "serial": standing.serial}
         row.update({key: standing.row.get(key, "") for key in ("tag", "commit", "digest", "manifest")})
-        row.update({"state": standing.state, "staged": standing.staged, "pid": live.get(name)})
+        row.update({"state": standing.state, "staged": standing.staged and name != broken, "pid": live.get(name)})
         found.append(row)
     return sorted(found, key=lambda row: (row["serial"], row["id"]))
 

@@ -22,7 +22,7 @@ def verify(context: Context, args: Args) -> dict[str, Any]:
     venv = contents.virtualenv(os.path.join(folder, "venv"), sealed.get("bytecode", {}))
     drift += [["venv/" + path, what] for path, what in venv]
     drift += _furniture(layout, declared, sealed)
-    drift += _public(layout, release)
+    drift += _public(layout, declared)
     return {"drift": drift}
 
 
@@ -59,12 +59,13 @@ def _furniture(layout: Layout, declared: stored.Declared, sealed: dict[str, Any]
     return drift
 
 
-def _public(layout: Layout, release: str) -> list[list[str]]:
+def _public(layout: Layout, declared: stored.Declared) -> list[list[str]]:
+    release = declared.release
     kind, current = survey.read_current(layout)
     if current != release:
         return [["current", "names {}".format(current) if current else "is {}".format(kind)]]
     serving = presence.serving(layout, current)
     if serving != release:
         return [["run/web.sock", "answered by {}".format(serving or "nobody")]]
-    fault = probe.look(layout, release)
+    fault = probe.look(layout, declared)
     return [["run/web.sock", fault]] if fault else []

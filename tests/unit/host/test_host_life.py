@@ -523,7 +523,9 @@ def test_a_survey_asks_as_the_current_releases_own_record_says(host: Host) -> No
     assert host.survey(agent)["fault"] == "GET /status/404 answered 404, not 200"
     record["rows"] = []
     declared.write_text(json.dumps(record))
-    assert host.survey(agent)["fault"] == "its record on disk is gone or damaged"
+    survey = host.survey(agent)
+    assert survey["fault"] == "its record on disk is damaged"
+    assert survey["releases"][0]["staged"] is False, "what can't be started again must not be halted to heal it"
     with pytest.raises(AgentError, match="is damaged") as refused:
         agent.ask("verify", release=one.id)
     assert refused.value.cure == "make a new tag and deploy it: a new release gets sound files"
