@@ -162,8 +162,8 @@ def test_make_hands_over_to_invoke(make: Make, target: str) -> None:
     project = make()
     # The two targets run to their end in the demo's own tests, and in whatever runs this one.
     tried = {
-        "demo": lambda: project.run("make", "--dry-run", "demo", cwd=ROOT),
-        "test": lambda: project.run("make", "--dry-run", "test", cwd=ROOT),
+        "demo": lambda: project.run("make", "--dry-run", "--no-print-directory", "demo", cwd=ROOT),
+        "test": lambda: project.run("make", "--dry-run", "--no-print-directory", "test", cwd=ROOT),
     }[target]()
     assert tried.exit == 0
     assert tried.out.splitlines()[-1] == f".venv/bin/inv {target}"
