@@ -20,6 +20,10 @@ NEEDED = ("sshd", "ssh-keygen", "ssh")
 PATHS = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
 
 
+ENDS = ("Connection closed by", "Connection reset by", "Disconnected from")
+"""How the log tells of the end of a connection."""
+
+
 @dataclass(frozen=True)
 class Sshd:
     """Where it listens, and the files with which it lets us in."""
@@ -43,12 +47,19 @@ class Sshd:
         return f"[127.0.0.1]:{self.port}"
 
     def ended(self, before: int) -> str:
-        """What the log says, after its first `before` characters, of a connection that ended before it was let in."""
+        """What the log says, once they have ended, of the connections that began after its first `before` characters.
+
+        Earlier ones may well be told of as ended later; each line that counts has the port of one that began.
+        """
         deadline = time.monotonic() + 30
-        while "[preauth]" not in (said := self.log()[before:]):
-            assert time.monotonic() < deadline, said
+        while True:
+            lines = self.log()[before:].splitlines()
+            ports = {line.split()[4] for line in lines if line.startswith("Connection from ")}
+            said = {port: [line for line in lines if port in line.split()] for port in ports}
+            if ports and all(any(line.startswith(ENDS) for line in of_port) for of_port in said.values()):
+                return "\n".join(line for of_port in said.values() for line in of_port)
+            assert time.monotonic() < deadline, lines
             time.sleep(0.05)
-        return said
 
     def log(self) -> str:
         return (self.folder / "log").read_text()
@@ -81,7 +92,8 @@ def run_sshd(folder: Path, *, authorized: str | None = None) -> Iterator[Sshd]:
         f"Port {port}\nListenAddress 127.0.0.1\nPidFile none\n"
         f"HostKey {folder}/host_key\nHostKey {folder}/other_host_key\n"
         f"AuthorizedKeysFile {folder}/authorized_keys\nStrictModes no\nUsePAM no\n"
-        "PasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin prohibit-password\n"
+        "LogLevel VERBOSE\nPasswordAuthentication no\n"
+        "KbdInteractiveAuthentication no\nPermitRootLogin prohibit-password\n"
         "AllowTcpForwarding yes\nMaxStartups 100\n"
     )
     if os.geteuid() == 0:
@@ -112,7 +124,7 @@ def wait_until_open(port: int, process: subprocess.Popen[bytes]) -> None:
 
 @pytest.fixture(scope="session")
 def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
-    """One sshd for the whole run; skips, by the name of what is missing, where there can't be one."""
+    """One sshd for the whole run, skips, by the name of what is missing, where there can't be one."""
     if missing():
         pytest.skip(missing())
     with run_sshd(tmp_path_factory.mktemp("sshd") / "server") as running:
