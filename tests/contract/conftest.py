@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +16,16 @@ from tagship.ship.fleet import Pulse
 from tagship.ship.transport import LocalTransport
 
 __all__ = ["sshd"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def home() -> Iterator[Path]:
+    """A home folder of the tests' own, for every agent that they start; short, because a socket's path must be."""
+    place = Path(tempfile.mkdtemp(prefix="ts"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(place))
+        yield place
+    shutil.rmtree(place)
 
 
 @pytest.fixture(params=["fake", "local", pytest.param("ssh", marks=pytest.mark.lab)])

@@ -94,7 +94,7 @@ def run_sshd(folder: Path, *, authorized: str | None = None) -> Iterator[Sshd]:
         f"AuthorizedKeysFile {folder}/authorized_keys\nStrictModes no\nUsePAM no\n"
         "LogLevel VERBOSE\nPasswordAuthentication no\n"
         "KbdInteractiveAuthentication no\nPermitRootLogin prohibit-password\n"
-        "AllowTcpForwarding yes\nMaxStartups 100\n"
+        f"AllowTcpForwarding yes\nMaxStartups 100\nSetEnv HOME={os.environ['HOME']}\n"
     )
     if os.geteuid() == 0:
         Path("/run/sshd").mkdir(exist_ok=True)  # sshd's own place to give privileges up in
@@ -124,7 +124,7 @@ def wait_until_open(port: int, process: subprocess.Popen[bytes]) -> None:
 
 @pytest.fixture(scope="session")
 def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
-    """One sshd for the whole run, skips, by the name of what is missing, where there can't be one."""
+    """One sshd for the whole run, with our HOME; skips, by the name of what is missing, where there can't be one."""
     if missing():
         pytest.skip(missing())
     with run_sshd(tmp_path_factory.mktemp("sshd") / "server") as running:

@@ -166,3 +166,9 @@ def test_an_unknown_host_behind_a_jump_host_is_refused(inner: Sshd, sshd: Sshd, 
     with pytest.raises(HostRefused, match="not known") as caught:
         survey(SshTransport("web1", "inner"), tmp_path / "root")
     assert "jump" not in caught.value.where
+
+
+def test_the_agents_of_these_tests_have_a_home_of_their_own(sshd: Sshd, home: Path) -> None:
+    """Nothing that a test leaves may land in the home of whoever runs it."""
+    channel = ssh_transport(sshd).connect(["sh", "-c", "echo $HOME"])
+    assert channel.read(1000).decode().strip() == str(home)
