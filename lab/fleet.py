@@ -166,14 +166,14 @@ class Lab:
         for folder in self.runs.iterdir():
             if folder.is_dir():
                 record = _read(folder)
-                owner = record["owner"] if record else ""
-                if owner is not None and _identity(int(owner.partition(" ")[0] or 0)) != owner:
+                if record is None or _abandoned(record):
                     self._clear(folder.name)
 
     def _clear(self, name: str) -> None:
-        record = _read(self.runs / name)
-        self._groups.child(name).remove()
-        if record:
+        record, group = _read(self.runs / name), self._groups.child(name)
+        plugged = group.alive()  # if nothing of it lives, its subnet may be another lab's by now
+        group.remove()
+        if record and plugged:
             unplug(Subnet(record["subnet"]))
         if (self.runs / name).exists():
             shutil.rmtree(self.runs / name)
@@ -211,10 +211,17 @@ def _identity(pid: int) -> str:
     return "" if fields[0] in "ZX" else f"{pid} {fields[19]}"
 
 
+def _abandoned(record: dict[str, Any]) -> bool:
+    """Whether the lab had an owner, and it has ended."""
+    owner = record["owner"]
+    return owner is not None and _identity(int(owner.split()[0])) != owner
+
+
 def _read(folder: Path) -> dict[str, Any] | None:
+    """What is recorded of a lab; nothing if it was still, or no longer, being recorded when something ended that."""
     try:
         found: dict[str, Any] = json.loads((folder / "lab.json").read_text())
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):
         return None
     return found
 

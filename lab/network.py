@@ -39,15 +39,14 @@ class Subnet:
     @property
     def link(self) -> str:
         """The machine's end of the cable to the switch; a name of at most 15 characters."""
-        return f"lab-{self.prefix}"
+        return f"lab-{self.prefix.replace('.', '-')}"
 
     def address(self, number: int) -> str:
         return f"{self.prefix}.{10 + number}"
 
-    def mac(self, number: int) -> str:
+    def mac(self, address: str) -> str:
         """The same at each boot: neighbours remember it for a while. 02 says that we made it up."""
-        octets = [int(part) for part in self.address(number).split(".")]
-        return ":".join(["02", "4c", *(f"{octet:02x}" for octet in octets)])
+        return ":".join(["02", "4c", *(f"{int(octet):02x}" for octet in address.split("."))])
 
 
 def free_subnet() -> Subnet:
@@ -72,10 +71,11 @@ def _networks() -> Iterator[ipaddress.IPv4Network]:
 
 def switch_steps(subnet: Subnet) -> list[list[str]]:
     """What makes the switch, run in its namespace; its cable ends on this machine."""
+    far_end = ["peer", "name", subnet.link, "address", subnet.mac(subnet.gateway), "netns", str(os.getpid())]
     return [
         ["ip", "link", "set", "lo", "up"],
         ["ip", "link", "add", BRIDGE, "type", "bridge"],
-        ["ip", "link", "add", "uplink", "type", "veth", "peer", "name", subnet.link, "netns", str(os.getpid())],
+        ["ip", "link", "add", "uplink", "type", "veth", *far_end],
         ["ip", "link", "set", "uplink", "master", BRIDGE, "up"],
         ["ip", "link", "set", BRIDGE, "up"],
     ]
@@ -87,7 +87,7 @@ def host_steps(subnet: Subnet, number: int, switch: Cgroup) -> list[list[str]]:
     far_end = ["peer", "name", port, "netns", pid]
     return [
         ["ip", "link", "set", "lo", "up"],
-        ["ip", "link", "add", "eth0", "address", subnet.mac(number), "type", "veth", *far_end],
+        ["ip", "link", "add", "eth0", "address", subnet.mac(subnet.address(number)), "type", "veth", *far_end],
         ["ip", "address", "add", f"{subnet.address(number)}/24", "dev", "eth0"],
         ["ip", "link", "set", "eth0", "up"],
         ["nsenter", f"--target={pid}", "--net", "ip", "link", "set", port, "master", BRIDGE, "up"],

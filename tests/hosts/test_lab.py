@@ -8,15 +8,17 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hosts.trial import TRIALS
 
-from lab.cgroup import Cgroup
+from lab.base import RECIPE, find
 from lab.errors import LabError
 from lab.fleet import HOME, Lab
 from lab.host import Host
+from lab.network import Subnet
 
 pytestmark = pytest.mark.lab
 
@@ -203,12 +205,53 @@ def test_it_is_had_by_hand(lab: Lab) -> None:
         Lab(name).down()
 
 
-def test_a_lab_that_never_was_can_be_taken_down() -> None:
+def test_a_lab_that_never_was_can_be_taken_down(lab: Lab) -> None:
     """`down` is safe at any time, any number of times."""
     never = Lab(f"never-{os.getpid()}")
     never.down()
     never.down()
-    assert not Cgroup(never.group.path).folder.exists()
+    assert not never.group.folder.exists()
+
+
+def test_what_is_left_of_a_lab_is_not_taken_for_one_that_lives(lab: Lab, hosts: Hosts) -> None:
+    """After a reboot of the machine a folder names a subnet that is another lab's by now: its cable stays."""
+    (host,) = hosts(1)
+    old = Lab(f"old-{os.getpid()}", kept=True)
+    old.folder.mkdir()
+    record = {"subnet": host.subnet.prefix, "base": str(host.base.folder), "owner": None}
+    (old.folder / "lab.json").write_text(json.dumps(record))
+    old.down()
+    assert not old.folder.exists()
+    host.run("true")
+
+
+def test_a_folder_without_a_record_is_cleared_away(lab: Lab) -> None:
+    """It is what a crash leaves before there is anything else, or after everything else has gone."""
+    for name, text in (("nothing", None), ("torn", '{"subnet": "10.')):
+        left = Lab(f"{name}-{os.getpid()}", kept=True)
+        left.folder.mkdir(parents=True)
+        if text:
+            (left.folder / "lab.json").write_text(text)
+        Lab(f"next-{os.getpid()}").down()
+        assert not left.folder.exists()
+
+
+@pytest.mark.parametrize("third", [0, 77, 255])
+def test_names_of_cables_are_short_enough(third: int) -> None:
+    """Linux allows 15 characters; and a dot in them would mean a VLAN to some."""
+    link = Subnet(f"172.29.{third}").link
+    assert len(link) <= 15
+    assert "." not in link
+
+
+def test_a_changed_recipe_makes_another_base(tmp_path: Path) -> None:
+    """The base is found by what it was made of, and never made over."""
+    made = tmp_path / f"base-{RECIPE.digest}"
+    made.mkdir()
+    found = find(tmp_path)
+    assert found is not None
+    assert found.folder == made
+    assert find(tmp_path, replace(RECIPE, packages=(*RECIPE.packages, "git"))) is None
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "..", "-x", "A"])

@@ -23,10 +23,10 @@ PATIENCE = 60.0
 
 def snapshot(runs: Path) -> Snapshot:
     """All that a lab could leave: interfaces, named namespaces, mounts, processes, control groups, files."""
-    _reap()
     links = subprocess.run(["ip", "-o", "link"], capture_output=True, text=True, check=True).stdout.splitlines()
     netns = subprocess.run(["ip", "netns"], capture_output=True, text=True, check=True).stdout.splitlines()
     group = Lab("any", runs=runs).group.path.parts[0]
+    _reap()
     processes = {entry.name: _name(entry) for entry in Path("/proc").iterdir() if entry.name.isdigit()}
     return {
         "links": sorted(line.split(":")[1].strip() for line in links),
@@ -39,10 +39,12 @@ def snapshot(runs: Path) -> Snapshot:
 
 
 def _name(process: Path) -> str:
+    """What it is called; empty if it has ended, whether or not anybody has waited for it."""
     try:
-        return (process / "comm").read_text().strip()
-    except OSError:  # it has ended meanwhile
+        name, _, rest = (process / "stat").read_text().partition(" (")[2].rpartition(") ")
+    except OSError:
         return ""
+    return "" if rest[0] in "ZX" else name
 
 
 def _reap() -> None:
