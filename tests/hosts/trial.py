@@ -1,5 +1,6 @@
-"""A machine to itself, for the tests of what a lab leaves behind: nothing else runs here, every difference counts.
+"""A machine to itself, for the tests of what a lab leaves behind: whatever is more afterwards is the lab's.
 
+What was mounted outside before can go, together with the folder that it was mounted on, but nothing can come.
 Run by `unshare --pid --net --mount`: it prints, as JSON, what the machine looked like at each stage of one trial.
 """
 
