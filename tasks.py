@@ -11,11 +11,12 @@ from pathlib import Path
 
 from invoke import Context, Exit, task
 
+from lab import needs
 from tagship.report import Report
 from tagship.verbs.local import build, clean, new, serve
 
 SYSTEM = {"git": "git", "sshd": "openssh-server", "strace": "strace"}
-"""Programs that some tests need, and the Debian packages that bring them."""
+"""Programs and files that some tests need, and the Debian packages that bring them."""
 
 LOCKS = {
     "requirements/run.lock": ("3.11", ["pyproject.toml", "--group", "build"]),
@@ -39,7 +40,7 @@ def demo(_context: Context) -> None:
 
 @task(help={"only": "a test file or folder, or a test after `::`"})
 def test(context: Context, only: str = "") -> None:
-    """Lint, check types, run the tests (LAB=1 or CI=true installs the system packages that some of them need)."""
+    """Lint, check types, run the tests (LAB=1, CI=true: install what some need; LAB=1: on real hosts too)."""
     if os.environ.get("LAB") == "1" or os.environ.get("CI") == "true":
         _install_system_packages()
     lint(context)
@@ -52,6 +53,16 @@ def lint(_context: Context) -> None:
     _run(_tool("ruff"), "check")
     _run(_tool("ruff"), "format", "--check")
     _run(_tool("mypy"))
+
+
+# Invoke knows no positional argument that may be missing: the number is one where somebody typed a number.
+@task(
+    positional=["verb", *(["number"] if any(map(str.isdigit, sys.argv)) else [])],
+    help={"verb": "up N, down, ssh I or reset I", "name": "which lab"},
+)
+def lab(_context: Context, verb: str, number: str | None = None, name: str = "dev") -> None:
+    """Have real hosts on this machine: boot N of them, end all, open a shell on one, install one anew (as root)."""
+    _run(sys.executable, "-m", "lab", "--name", name, verb, *([number] if number else []))
 
 
 @task
@@ -89,8 +100,7 @@ def _run(*argv: str, env: dict[str, str] | None = None) -> None:
 
 
 def _install_system_packages() -> None:
-    path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
-    missing = [package for program, package in SYSTEM.items() if not shutil.which(program, path=path)]
+    missing = needs.absent({**SYSTEM, **(needs.SYSTEM if os.environ.get("LAB") == "1" else {})})
     if not missing:
         return
     as_root: Sequence[str] = () if os.geteuid() == 0 else ("sudo", "-n")
