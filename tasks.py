@@ -40,7 +40,7 @@ def demo(_context: Context) -> None:
 
 @task(help={"only": "a test file or folder, or a test after `::`"})
 def test(context: Context, only: str = "") -> None:
-    """Lint, check types, run the tests (LAB=1, CI=true: install what some need; LAB=1: on real hosts too)."""
+    """Lint, check types, run the tests (LAB=1, CI=true: on real hosts too, with what they need installed)."""
     if os.environ.get("LAB") == "1" or os.environ.get("CI") == "true":
         _install_system_packages()
     lint(context)
@@ -100,7 +100,7 @@ def _run(*argv: str, env: dict[str, str] | None = None) -> None:
 
 
 def _install_system_packages() -> None:
-    missing = needs.absent({**SYSTEM, **(needs.SYSTEM if os.environ.get("LAB") == "1" else {})})
+    missing = needs.absent({**SYSTEM, **needs.SYSTEM})
     if not missing:
         return
     as_root: Sequence[str] = () if os.geteuid() == 0 else ("sudo", "-n")

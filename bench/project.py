@@ -16,6 +16,7 @@ app:
   smoke: python -c "import web"
 stages:
   bench:
+    service: {kind: process}
     hosts:
       - {host: 127.0.0.1, name: loopback, port: %(port)d, user: %(user)s, identity: %(key)s, known_hosts: %(known)s}
     root: %(root)s

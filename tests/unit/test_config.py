@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from tagship import config, yamltext
-from tagship.config import Argv, Config, Seconds
+from tagship.config import Argv, Config, Portion, Seconds
 from tagship.errors import ConfigError, UsageError
 from tagship.scaffold import init
 
@@ -75,7 +75,8 @@ def test_the_annotated_file_holds_every_key() -> None:
     found: dict[tuple[str, str], Any] = {}
     fields(msgspec.inspect.type_info(Config), yamltext.load(text).data, found)
     structs = [Config, config.App, config.Probe, config.Shared, config.Site, config.Author]
-    structs += [config.Target, config.Stage, config.Host]
+    structs += [config.Target, config.Stage, config.Host, config.Unit, config.Service, config.Nginx, config.Tls]
+    structs += [config.Rollout, config.Hook, config.Notify]
     assert set(found) == {(s.__name__, name) for s in structs for name in s.__struct_fields__}
 
 
@@ -86,24 +87,27 @@ def test_the_annotated_file_tells_types_and_defaults() -> None:
     fields(msgspec.inspect.type_info(Config), data, found)
     for key, kind, default in documented():
         candidates = [item for (_, name), item in found.items() if name == key]
-        assert any(says(item, kind, default) for item in candidates) or key in {"local", "production"}, key
+        assert any(says(item, kind, default) for item in candidates) or key in {"local", "production", "worker"}, key
 
 
 def says(item: Any, kind: str, default: str) -> bool:
     """Whether a comment's type and default are those of the field."""
     types = item.type.types if isinstance(item.type, msgspec.inspect.UnionType) else (item.type,)
     known = {name for one in types for name in KINDS.get(type(one), ())}
-    known |= {{Seconds: "duration", Argv: "command"}.get(getattr(one, "cls", None), "") for one in types}
+    known |= {
+        {Seconds: "duration", Argv: "command", Portion: "text"}.get(getattr(one, "cls", None), "") for one in types
+    }
     return kind in known and default_is(item, default)
 
 
 KINDS = {
     msgspec.inspect.StrType: ("text", "path"),
+    msgspec.inspect.LiteralType: ("text",),
     msgspec.inspect.IntType: ("number",),
     msgspec.inspect.BoolType: ("true or false",),
     msgspec.inspect.StructType: ("mapping",),
     msgspec.inspect.DictType: ("mapping",),
-    msgspec.inspect.VarTupleType: ("list of paths", "list of commands", "list of mappings"),
+    msgspec.inspect.VarTupleType: ("list of paths", "list of texts", "list of commands", "list of mappings"),
 }
 
 
@@ -157,7 +161,7 @@ def test_commands_are_argument_lists(text: str, argv: tuple[str, ...]) -> None:
 
 def test_the_embedded_stage_is_always_there() -> None:
     """`local` needs no word in tagship.yml, and may have some."""
-    assert parse(APP).stage("local").front == "127.0.0.1:8000"
+    assert parse(APP).stage("local").listens == "127.0.0.1:8000"
     assert parse(f"{APP}stages:\n  local: {{front: '127.0.0.1:9'}}\n").stage("local").front == "127.0.0.1:9"
     assert parse(f"{APP}stages:\n  local:\n").stage("local").keep == 5
 
@@ -221,7 +225,28 @@ MISTAKES = [
     (f"{APP}stages:\n  eu: {{}}\n", 5, 3, "stages.eu", "names no host"),
     (f"{APP}stages:\n  local: {{hosts: [{{host: h}}]}}\n", 5, 11, "stages.local.hosts", "no hosts"),
     (f"{STAGE}    keep: 0\n", 7, 5, "stages.eu.keep", "1 or more"),
-    (f"{STAGE}    parallel: 0\n", 7, 5, "stages.eu.parallel", "1 or more"),
+    (f"{STAGE}    rollout: {{batch: 0%}}\n", 7, 15, "stages.eu.rollout.batch", "a number of hosts"),
+    (f"{STAGE}    rollout: {{batch: 101%}}\n", 7, 15, "stages.eu.rollout.batch", "a number of hosts"),
+    (f"{STAGE}    service: {{user: 'a b'}}\n", 7, 15, "stages.eu.service.user", "not a user's name"),
+    (f"{STAGE}    service: {{kind: docker}}\n", 7, 15, "stages.eu.service.kind", "docker"),
+    (f"{STAGE}    nginx: {{names: ['a;b']}}\n", 7, 21, "stages.eu.nginx.names[0]", "not a host name"),
+    (f"{STAGE}    nginx: {{listen: []}}\n", 7, 13, "stages.eu.nginx.listen", "a port"),
+    (
+        f"{STAGE}    nginx: {{tls: {{certificate: /a b, key: /k}}}}\n",
+        7,
+        19,
+        "stages.eu.nginx.tls.certificate",
+        "absolute",
+    ),
+    (f"{APP}  units: {{web: x}}\n", 4, 3, "app.units", "must be a mapping"),
+    (f"{APP}  units: {{web: {{start: x}}}}\n", 4, 11, "app.units.web", "not `web`"),
+    (f"{APP}  generated: [static]\n", 4, 15, "app.generated[0]", "below `app/`"),
+    (f"{APP}  shared: {{served: [media]}}\n", 4, 21, "app.shared.served[0]", "one of `dirs`"),
+    (f"{APP}hooks: [{{run: x}}]\n", 4, 9, "hooks[0]", "`before` a phase"),
+    (f"{APP}hooks: [{{run: x, before: lunch}}]\n", 4, 18, "hooks[0].before", "lunch"),
+    (f"{APP}notify: [{{form: json}}]\n", 4, 10, "notify[0]", "`url` or `env`"),
+    ("app: {name: a}\n", 1, 1, "app", "needs `start`"),
+    (f"{STAGE}    rollout: {{parallel: 0}}\n", 7, 15, "stages.eu.rollout.parallel", "1 or more"),
     (f"{STAGE}    drain: -1s\n", 7, 5, "stages.eu.drain", "expected a duration"),
     (f"{STAGE}    front: ':80'\n", 7, 5, "stages.eu.front", "ADDRESS:PORT"),
     (f"{STAGE}    front: a:99999\n", 7, 5, "stages.eu.front", "ADDRESS:PORT"),

@@ -281,7 +281,8 @@ def test_a_command_that_fails_on_the_host_puts_everything_back(live: Project, ki
 def test_a_host_that_does_not_answer_is_refused(live: Project) -> None:
     """A closed port: the host's name, what happened, what to look at."""
     lines = (
-        f"  far:\n    hosts: [{{host: 127.0.0.1, port: {free_port()}, name: web1}}]\n    root: /nonexistent/blog\n"
+        "  far:\n    service: {kind: process}\n    root: /nonexistent/blog\n"
+        f"    hosts: [{{host: 127.0.0.1, port: {free_port()}, name: web1}}]\n"
     )
     live.edit("tagship.yml", r"(?m)^stages:\n", f"stages:\n{lines}")
     for verb in ("deploy", "status"):

@@ -15,6 +15,8 @@ from tagship.scaffold.reader import Reader, get
 
 pytestmark = pytest.mark.lab
 
+KIND = "    service: {kind: process}\n"
+
 
 class Fleet:
     """A project with a stage of two hosts: one sshd, two roots, two front doors."""
@@ -32,7 +34,7 @@ class Fleet:
             f"front: '{self.fronts[name]}'}}\n"
             for name in self.names
         )
-        project.edit("tagship.yml", r"(?m)^stages:\n", f"stages:\n  production:\n    hosts:\n{lines}")
+        project.edit("tagship.yml", r"(?m)^stages:\n", f"stages:\n  production:\n{KIND}    hosts:\n{lines}")
         project.stages = ["production"]
 
     def current(self) -> dict[str, str | None]:

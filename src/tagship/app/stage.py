@@ -73,7 +73,7 @@ class OnStage:
             if not dry and outcome.outcome in ("live", "unchanged", "degraded"):
                 tagbook.remember(root, chosen.name, chosen.commit)
                 if not self.stage.hosts and outcome.exit == 0:
-                    note(self.listener, f"http://{self.stage.front}/ answers from {outcome.release}")
+                    note(self.listener, f"http://{self.stage.listens}/ answers from {outcome.release}")
             return outcome
 
     def rollback(self, to: str | None, *, dry: bool = False) -> Outcome:

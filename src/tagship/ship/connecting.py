@@ -22,7 +22,7 @@ def places(name: str, stage: config.Stage, app: str, project: Path) -> tuple[Pla
         if name != config.LOCAL_STAGE:
             raise UsageError(f"the stage `{name}` has no hosts", cure=f"give it some in {config.FILE_NAME}")
         root = project / (stage.root or LOCAL_ROOT)
-        return (Place(config.LOCAL_STAGE, str(root.absolute()), stage.front, LocalTransport()),)
+        return (Place(config.LOCAL_STAGE, str(root.absolute()), stage.listens, LocalTransport()),)
     from tagship.ship.ssh import SshTransport  # Fabric and Paramiko, only where they are used
 
     found: dict[str, Place] = {}
@@ -41,7 +41,7 @@ def places(name: str, stage: config.Stage, app: str, project: Path) -> tuple[Pla
             identity=_file(project, host.identity),
             known_hosts=_file(project, host.known_hosts),
         )
-        found[called] = Place(called, root_on_host, host.front or stage.front, transport)
+        found[called] = Place(called, root_on_host, host.front or stage.listens, transport)
     return tuple(found.values())
 
 
@@ -53,7 +53,7 @@ def connect(name: str, stage: config.Stage, app: config.App, project: Path, *, p
     """
     question = Question(app.name, name, app.python, app.shared.links, app.env)
     return Fleet(
-        places(name, stage, app.name, project), question, parallel=stage.parallel, pulse=pulse or Pulse()
+        places(name, stage, app.name, project), question, parallel=stage.rollout.parallel, pulse=pulse or Pulse()
     ).connect()
 
 

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
+from tagship.config import Argv
 from tagship.ship import heal, layout
 from tagship.ship.plan import Phase, Plan, Step, plan_of
 from tagship.ship.services import Service
@@ -85,7 +86,7 @@ def _staging(host: str, record: Mapping[str, Any], shipment: Shipment, cargo: Ca
     }
     against = f"from {cargo.base}" if cargo.base else "from nothing"
     change = f"{_count(len(delta.put), 'entry', 'entries')} to put, {len(delta.drop)} to drop"
-    commands = [*((argv, f"prepare: {shlex.join(argv)}") for argv in shipment.app.prepare)]
+    commands: list[tuple[Argv, str]] = [*((argv, f"prepare: {shlex.join(argv)}") for argv in shipment.app.prepare)]
     if shipment.app.smoke is not None:
         commands.append((shipment.app.smoke, f"smoke: {shlex.join(shipment.app.smoke)}"))
     return (
@@ -116,7 +117,7 @@ def _record(shipment: Shipment, stage: Stage, made: Made, release: str) -> dict[
         "by": made.by,
         "at": made.at,
         "settings": {
-            "start": list(app.start),
+            "start": list(app.start or ()),
             "python": app.python,
             "env": app.env,
             "shared": {"dirs": list(app.shared.dirs), "links": list(app.shared.links)},

@@ -243,7 +243,7 @@ def test_hosts_keep_their_own_settings(tmp_path: Path) -> None:
     """A host's name, root and front win over the stage's; keys are looked for in the project."""
     hosts = (Host(host="10.0.0.1", name="web1", identity="keys/deploy"), Host(host="b", root="/opt/b", front="b:1"))
     first, second = places("production", Stage(hosts=hosts), "app", tmp_path)
-    assert (first.name, first.root, first.front) == ("web1", "/srv/app", "127.0.0.1:8000")
+    assert (first.name, first.root, first.front) == ("web1", "/srv/app", "127.0.0.1:80")
     assert dataclasses.asdict(first)["transport"]["identity"] == tmp_path / "keys/deploy"
     assert (second.name, second.root, second.front) == ("b", "/opt/b", "b:1")
 
