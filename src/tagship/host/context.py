@@ -91,6 +91,8 @@ class Context:
         """Releases that go away when the client does, unless `current` names them."""
         self.started: set[str] = set()
         """Releases whose process this session started: stopped when the client goes, with the same exception."""
+        self.endings: list[Callable[[], None]] = []
+        """What the session does when the client goes, before all else: it ends what only the client wanted."""
         self.opened: dict[str, Any] = {}
         """Things one verb keeps for later ones of the session, by name."""
         self._layout: Optional[Layout] = None

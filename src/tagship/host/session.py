@@ -62,6 +62,11 @@ class Session:
 
     def _take_back(self) -> None:
         context = self._context
+        for ending in context.endings:
+            try:
+                ending()
+            except (Problem, OSError):
+                _print_traceback()
         if context.declared or context.started:
             from tagship.host import removal  # only on the way out of a session that left something
 
