@@ -21,7 +21,7 @@ from typing import Any
 
 from lab import base as bases
 from lab import cell
-from lab.base import Base
+from lab.base import RECIPE, Base, Recipe
 from lab.cgroup import Cgroup
 from lab.errors import LabError
 from lab.host import Host
@@ -46,6 +46,8 @@ class Lab:
     runs: Path = HOME / "run"
     """Where what belongs to the labs is; a disk that an overlay can lie on."""
     say: Callable[[str], None] = silent
+    recipe: Recipe = RECIPE
+    """What its hosts have installed."""
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,30}", self.name):
@@ -138,10 +140,11 @@ class Lab:
         return host
 
     def _base(self) -> Base:
-        if found := bases.find(self.home):
+        if found := bases.find(self.home, self.recipe):
             return found
         with _lock(self.home / "lock"):
-            return bases.find(self.home) or bases.build(self.home, _group(self.home), self.say)
+            found = bases.find(self.home, self.recipe)
+            return found or bases.build(self.home, _group(self.home), self.say, self.recipe)
 
     def _lay_out(self, base: Base) -> None:
         """Record what is going to be, then make the switch and the way to it."""
