@@ -14,13 +14,18 @@ _SHORTEST = 4
 def mask(lines: list[str], values: dict[str, str]) -> list[str]:
     """`lines` with every value of 4 characters or more put out of sight: raw, quoted, URL-encoded or in base64.
 
-    The longest spelling first, so that a secret that begins another one doesn't leave the other's end.
+    As many lines come out as went in. The longest spelling first, so that a secret that begins another one doesn't
+    leave the other's end.
     """
     spelled = {form for value in values.values() if len(value) >= _SHORTEST for form in _forms(value)}
     if not lines or not spelled:
         return lines
     patterns = [_BREAK.join(map(re.escape, form)) for form in sorted(spelled, key=lambda form: (-len(form), form))]
-    return re.sub("|".join(patterns), MASK, "\n".join(lines)).split("\n")
+    return re.sub("|".join(patterns), _hidden, "\n".join(lines)).split("\n")
+
+
+def _hidden(found: re.Match[str]) -> str:
+    return MASK + "\n" * found.group().count("\n")
 
 
 _BREAK = r"\n?"

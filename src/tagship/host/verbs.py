@@ -46,6 +46,13 @@ VERBS = {
     "prune": Verb("removal", "prune"),
     "history": Verb("survey", "history", needs_lock=False),
     "manifest": Verb("survey", "manifest", needs_lock=False),
+    "run": Verb("running", "run", needs_lock=False),
+    "talk": Verb("running", "talk", needs_lock=False),
+    "logs": Verb("logs", "logs", needs_lock=False),
+    "env": Verb("envs", "env", needs_lock=False),
+    "envget": Verb("envs", "envget", needs_lock=False),
+    "envput": Verb("envs", "envput", takes_data=True),
+    "envdrop": Verb("envs", "envdrop"),
     "verify": Verb("verify", "verify", needs_lock=False),
 }
 
