@@ -92,6 +92,12 @@ class FakeHost:
         self.journal.append({"event": event, "release": release})
 
 
+def runs_of(record: dict[str, Any]) -> list[str]:
+    """The names of the processes that a release has on its host."""
+    settings = record["settings"]
+    return [*(["web"] if settings["start"] else []), *sorted(settings["units"])]
+
+
 class FakeTransport:
     """Starts sessions on a `FakeHost`; every one in a thread, over a socket pair."""
 
@@ -231,6 +237,8 @@ class FakeSession:
                 "state": kept["state"],
                 "staged": kept["staged"],
                 "pid": 100 + kept["record"]["serial"] if name in host.running else None,
+                "roles": kept["record"]["roles"],
+                "runs": runs_of(kept["record"]),
             }
             for name, kept in sorted(host.releases.items())
         ]
@@ -244,8 +252,8 @@ class FakeSession:
             "current_kind": "link" if host.current else "none",
             "releases": rows,
             "highest": host.highest,
-            "serving": host.current if host.current in host.running else None,
-            "well": host.current in host.running - host.sick,
+            "serving": host.current if host.current in host.running and "web" in self.runs(host.current) else None,
+            "well": bool(host.current and self.is_well(host.current)),
             "fault": "GET / had no answer" if host.current in host.running & host.sick else "",
             "front": {"listen": host.front, "pid": 99} if host.front else None,
             "lock": dict(host.holder[1]) if host.holder else None,
@@ -353,7 +361,8 @@ class FakeSession:
             raise Fault("refused", f"{release} isn't sealed")
         if release in self.host.sick:
             raise Fault("failed", f"{release} is not well")
-        self.host.running.add(release)
+        if self.runs(release):
+            self.host.running.add(release)
         return {"pid": 1, "seconds": 0.0}
 
     def do_halt(self, _data: bytes, release: str, drain: float) -> dict[str, Any]:
@@ -380,9 +389,15 @@ class FakeSession:
         self.host.note("flipped", to or "nothing")
         return {}
 
-    def do_probe(self, _data: bytes, release: str, front: str) -> dict[str, Any]:
-        runs = release in self.host.running - self.host.sick
-        if not (self.host.current == release and runs and self.host.front == front):
+    def runs(self, release: str) -> list[str]:
+        return runs_of(self.known(release)["record"])
+
+    def is_well(self, release: str) -> bool:
+        return not self.runs(release) or release in self.host.running - self.host.sick
+
+    def do_probe(self, _data: bytes, release: str, front: str | None) -> dict[str, Any]:
+        reached = front is None or self.host.front == front
+        if not (self.host.current == release and self.is_well(release) and reached):
             raise Fault("failed", f"{release} does not answer")
         return {"pid": 1, "seconds": 0.0}
 

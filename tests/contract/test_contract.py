@@ -12,7 +12,7 @@ import pytest
 from contract.projects import APP, SERVER, shipment
 from contract.ways import OWNER, Way
 
-from tagship.config import App, Argv, Probe, Seconds, Stage
+from tagship.config import App, Argv, HostCommand, Probe, Seconds, Stage
 from tagship.errors import Degraded, HostFailed, HostRefused, Locked, Restored
 from tagship.manifest import Delta, Manifest
 from tagship.ship import looking
@@ -37,11 +37,14 @@ def declaration(fleet: Fleet, tag: str, serial: int = 1) -> dict[str, object]:
         "stage": "production",
         "by": OWNER,
         "at": "2026-01-02T03:04:05Z",
+        "roles": ["web"],
         "settings": {
             "start": list(APP.start),
+            "units": {},
+            "generated": [],
             "python": "python3",
             "env": None,
-            "shared": {"dirs": [], "links": []},
+            "shared": {"dirs": [], "links": [], "served": []},
             "probe": {"path": "/", "status": 200, "timeout": 20, "passes": 1, "host": "localhost"},
         },
     }
@@ -247,7 +250,7 @@ BROKEN = {
             app=App(
                 name="app",
                 start=APP.start,
-                prepare=(Argv(("python3", "-c", "import sys; print('no such table'); sys.exit(3)")),),
+                prepare=(HostCommand(("python3", "-c", "import sys; print('no such table'); sys.exit(3)")),),
             ),
         ),
         "no such table",
@@ -357,7 +360,7 @@ WRITES = "import os; os.chmod('serve.py', 0o644); open('serve.py', 'a').write('#
 @pytest.mark.parametrize("status", [0, 1])
 def test_a_command_that_writes_into_what_is_live_is_told_as_such(way: Way, status: int) -> None:
     """A file of the tag is one inode with the live release's: "everything was put back" would be a lie."""
-    command = Argv(("python3", "-c", f"{WRITES}; raise SystemExit({status})"))
+    command = HostCommand(("python3", "-c", f"{WRITES}; raise SystemExit({status})"))
     way.deploy("v1")
     outcome = way.deploy(shipment("v2", app=App(name="app", start=APP.start, prepare=(command,))))
     assert isinstance(outcome.error, Degraded)

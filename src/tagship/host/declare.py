@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import Any, Optional
 
 from tagship.host import probe, rows, stored, survey
@@ -11,6 +12,7 @@ from tagship.host.faults import refused, usage
 from tagship.host.layout import LONGEST_SOCKET, Layout, serial_of
 from tagship.host.objects import Objects
 
+UNIT = re.compile(r"[a-z][a-z0-9-]{0,30}\Z")
 _RECORD = ("id", "tag", "commit", "digest", "lock", "app", "stage", "by", "at")
 
 
@@ -33,6 +35,8 @@ def declare(context: Context, args: Args) -> dict[str, Any]:
         digest=record["digest"],
         lock=record["lock"],
         manifest=declared.manifest,
+        roles=record["roles"],
+        runs=(["web"] if declared.settings["start"] else []) + sorted(declared.settings["units"]),
     )
     context.declared.add(declared.release)
     os.mkdir(layout.release(declared.release), 0o755)
@@ -97,18 +101,27 @@ def _check_free(context: Context, release: str, serial: int) -> None:
 def _record(record: Args, context: Context) -> dict[str, Any]:
     for name in _RECORD:
         record.text(name)
+    record.texts("roles")
     release = record.release("id")
     if record.number("serial", 1) != serial_of(release):
         raise usage("the id {} and its serial differ".format(release))
     if (record.text("app"), record.text("stage")) != (context.app, context.stage):
         raise usage("the release is of another app or stage")
     settings = record.inner("settings")
-    if not settings.texts("start"):
-        raise usage("`settings.start` is empty")
+    settings.texts("start")
+    units = settings.inner("units")
+    for name in units.raw():
+        if not UNIT.match(name) or not units.texts(name):
+            raise usage("`settings.units` must map names to commands")
+    for path in settings.texts("generated"):
+        fault = rows.path_fault(path)
+        if fault:
+            raise refused("the generated path `{}`: {}".format(path, fault), "mend `app.generated` in tagship.yml")
     settings.text("python")
     probe.read(settings.inner("probe"))
     env = settings.optional("env")
     shared = settings.inner("shared")
+    shared.texts("served")
     for path in shared.texts("dirs") + shared.texts("links") + ([env] if env else []):
         fault = rows.path_fault(path)
         if fault:

@@ -109,6 +109,7 @@ def _releases(
         row: dict[str, Any] = {"id": name, "serial": standing.serial}
         row.update({key: standing.row.get(key, "") for key in ("tag", "commit", "digest", "manifest")})
         row.update({"state": standing.state, "staged": standing.staged and name != broken, "pid": live.get(name)})
+        row.update({key: standing.row.get(key, []) for key in ("roles", "runs")})
         found.append(row)
     return sorted(found, key=lambda row: (row["serial"], row["id"]))
 

@@ -40,12 +40,12 @@ def deploy(
     """
     facts = _settings(fleet, stage)
     service = ProcessService(facts)
-    if settled_release(fleet.surveys, shipment.digest) is not None:
+    if settled_release(fleet.surveys, shipment, facts) is not None:
         cargo: Mapping[str, Cargo] = {}
         _refuse_roots(fleet)
     else:
         _refuse(fleet, shipment.app, dict.fromkeys(fleet.hosts, Room(0, 0)))
-        cargo = fit(fleet, shipment)
+        cargo = fit(fleet, shipment, facts)
         _refuse(fleet, shipment.app, {host: load.need for host, load in cargo.items()})
     plan = plan_deploy(fleet.surveys, shipment, cargo, facts, service, made)
     return _follow(plan, fleet, listener, owner=made.by, feed=feed_of(shipment, cargo), dry=dry, grace=grace)
@@ -92,7 +92,8 @@ def stop(
 def _settings(fleet: Fleet, stage: config.Stage) -> Stage:
     """The stage's settings as plans need them."""
     fronts = {host: place.front for host, place in fleet.places.items()}
-    return Stage(fleet.question.stage, fronts, stage.keep, float(stage.drain))
+    roles = {host.name or host.host: host.roles for host in stage.hosts}
+    return Stage(fleet.question.stage, fronts, stage.keep, float(stage.drain), roles, stage.rollout)
 
 
 def _refuse(fleet: Fleet, app: config.App, need: Mapping[str, Room]) -> None:

@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tagship.config import Argv
 from tagship.ship import heal, layout
+from tagship.ship.parts import Part, part_of
 from tagship.ship.plan import Phase, Plan, Step, plan_of
 from tagship.ship.services import Service
 from tagship.ship.settle import plan_settle
 from tagship.ship.shipment import Cargo, Made, Shipment, Stage
-from tagship.ship.survey import HostSurvey
+from tagship.ship.survey import HostSurvey, Release
 from tagship.ship.switch import mark, plan_drain, plan_flip, plan_start
 
 
-def settled_release(surveys: Mapping[str, HostSurvey], digest: str) -> str | None:
-    """The release that is current on every host and has `digest` already; only its health can be wanting."""
+def settled_release(surveys: Mapping[str, HostSurvey], shipment: Shipment, stage: Stage) -> str | None:
+    """The release that is current on every host and is `shipment` already; only its health can be wanting.
+
+    Equal digests aren't enough: a host whose roles changed since may lack a process, or run one that it shouldn't.
+    """
+
+    def same(host: str, live: Release | None) -> bool:
+        if live is None or live.digest != shipment.digest:
+            return False
+        return part_of(shipment.app, live.roles) == stage.part_of(shipment.app, host)
+
     release = heal.common_release(surveys)
-    same = all(survey.live is not None and survey.live.digest == digest for survey in surveys.values())
-    return release if same else None
+    return release if all(same(host, survey.live) for host, survey in surveys.items()) else None
 
 
 def plan_deploy(
@@ -36,7 +45,7 @@ def plan_deploy(
     Current everywhere already and well: an empty plan. Current everywhere but not well: a plan that heals it.
     Otherwise a new release with the next serial of the fleet. `cargo` is needed only for the last.
     """
-    settled = settled_release(surveys, shipment.digest)
+    settled = settled_release(surveys, shipment, stage)
     if settled is not None:
         phases = heal.plan_heal(surveys, stage, service, settled)
         words = f"heal {settled}" if phases else f"nothing to do: {settled} is live"
@@ -45,33 +54,46 @@ def plan_deploy(
             words += f", and {shipment.tag} is the same (tree, site and lock),"
         return plan_of("deploy", stage.name, surveys, settled, phases, f"{words} on")
     release = layout.release_id(1 + max(survey.highest for survey in surveys.values()), shipment.tag)
+    runs = {host: stage.part_of(shipment.app, host).runs for host in surveys}
     phases = (
         plan_settle(surveys, service),
-        plan_stage(shipment, cargo, _record(shipment, stage, made, release)),
-        *plan_live(surveys, stage, service, release),
+        plan_stage(shipment, cargo, stage, made, release),
+        *plan_live(surveys, stage, service, release, runs),
     )
     return plan_of("deploy", stage.name, surveys, release, phases, f"deploy {shipment.tag} as {release} to")
 
 
-def plan_stage(shipment: Shipment, cargo: Mapping[str, Cargo], record: Mapping[str, Any]) -> Phase:
-    """Everything up to a sealed release on each host of `cargo`; nothing public changes."""
-    return Phase(
-        "stage", tuple(step for host, load in cargo.items() for step in _staging(host, record, shipment, load))
-    )
+def plan_stage(shipment: Shipment, cargo: Mapping[str, Cargo], stage: Stage, made: Made, release: str) -> Phase:
+    """Everything up to a sealed `release` on each host of `cargo`; nothing public changes."""
+    steps: list[Step] = []
+    for host, load in cargo.items():
+        part = stage.part_of(shipment.app, host)
+        record = _record(shipment, stage, made, release, part) | {"roles": list(stage.roles_of(host))}
+        steps += _staging(host, record, shipment, load, part)
+    return Phase("stage", tuple(steps))
 
 
-def plan_live(surveys: Mapping[str, HostSurvey], stage: Stage, service: Service, release: str) -> tuple[Phase, ...]:
-    """From a sealed `release` on each host to one that is live, proven and marked good."""
+def plan_live(
+    surveys: Mapping[str, HostSurvey],
+    stage: Stage,
+    service: Service,
+    release: str,
+    runs: Mapping[str, Sequence[str]],
+) -> tuple[Phase, ...]:
+    """From a sealed `release` on each host to one that is live, proven and marked good.
+
+    `runs` names the processes that it has on each host.
+    """
     return (
-        plan_start(surveys, stage, service, release),
-        *plan_flip(surveys, service, release),
+        plan_start(surveys, stage, service, release, runs),
+        *plan_flip(surveys, stage, service, release, runs),
         plan_drain(surveys, service, release),
         Phase("commit", tuple(mark(host, release, "good", before=None) for host in surveys)),
         Phase("prune", tuple(_prune(host, stage.keep) for host in surveys), vital=False),
     )
 
 
-def _staging(host: str, record: Mapping[str, Any], shipment: Shipment, cargo: Cargo) -> tuple[Step, ...]:
+def _staging(host: str, record: Mapping[str, Any], shipment: Shipment, cargo: Cargo, part: Part) -> tuple[Step, ...]:
     release = record["id"]
     undo = ("unstage", {"release": release})
     delta, this = cargo.delta, {"release": release}
@@ -86,14 +108,15 @@ def _staging(host: str, record: Mapping[str, Any], shipment: Shipment, cargo: Ca
     }
     against = f"from {cargo.base}" if cargo.base else "from nothing"
     change = f"{_count(len(delta.put), 'entry', 'entries')} to put, {len(delta.drop)} to drop"
-    commands: list[tuple[Argv, str]] = [*((argv, f"prepare: {shlex.join(argv)}") for argv in shipment.app.prepare)]
-    if shipment.app.smoke is not None:
-        commands.append((shipment.app.smoke, f"smoke: {shlex.join(shipment.app.smoke)}"))
+    commands: list[tuple[Argv, str]] = [*((argv, f"prepare: {shlex.join(argv)}") for argv in part.prepare)]
+    if part.smoke is not None:
+        commands.append((part.smoke, f"smoke: {shlex.join(part.smoke)}"))
+    wheels = _count(len(cargo.wheels), "wheel", "wheels")
     return (
         Step(host, f"declare {release} {against}: {change}", "declare", declared, undo),
         Step(host, "send the objects that are missing", "put", {}, undo, sends=True),
         Step(host, "link the tree", "tree", this, undo),
-        Step(host, f"build the virtualenv: {_count(len(cargo.wheels), 'wheel', 'wheels')}", "venv", this, undo),
+        *([Step(host, f"build the virtualenv: {wheels}", "venv", this, undo)] if part.needs_venv else []),
         Step(host, "furnish it: start, run, shared, assets", "furnish", this, undo),
         *(
             Step(host, title, "command", {**this, "argv": list(argv), "title": title}, undo)
@@ -103,7 +126,7 @@ def _staging(host: str, record: Mapping[str, Any], shipment: Shipment, cargo: Ca
     )
 
 
-def _record(shipment: Shipment, stage: Stage, made: Made, release: str) -> dict[str, Any]:
+def _record(shipment: Shipment, stage: Stage, made: Made, release: str, part: Part) -> dict[str, Any]:
     app = shipment.app
     return {
         "id": release,
@@ -117,10 +140,16 @@ def _record(shipment: Shipment, stage: Stage, made: Made, release: str) -> dict[
         "by": made.by,
         "at": made.at,
         "settings": {
-            "start": list(app.start or ()),
+            "start": list(part.start or ()),
+            "units": {name: list(argv) for name, argv in part.units.items()},
+            "generated": list(app.generated),
             "python": app.python,
             "env": app.env,
-            "shared": {"dirs": list(app.shared.dirs), "links": list(app.shared.links)},
+            "shared": {
+                "dirs": list(app.shared.dirs),
+                "links": list(app.shared.links),
+                "served": list(app.shared.served),
+            },
             "probe": {
                 "path": app.probe.path,
                 "status": app.probe.status,

@@ -9,7 +9,7 @@ from tagship.ship.services import Service
 from tagship.ship.settle import plan_settle
 from tagship.ship.shipment import Stage
 from tagship.ship.survey import HostSurvey
-from tagship.ship.switch import mark
+from tagship.ship.switch import mark, on_host
 
 
 def common_release(surveys: Mapping[str, HostSurvey]) -> str | None:
@@ -27,19 +27,19 @@ def plan_heal(surveys: Mapping[str, HostSurvey], stage: Stage, service: Service,
     """
     start, prove, marks = [], [], []
     for host, survey in surveys.items():
-        live = survey.live
-        good = live is not None and live.state == "good"
-        closed = not survey.listens(stage.fronts[host])
-        if not survey.well:
-            if live is not None and live.pid is not None:
+        live = on_host(survey, release)
+        good, web = live.state == "good", stage.is_web(host)
+        closed = web and not survey.listens(stage.fronts[host])
+        if live.runs and not survey.well:
+            if live.pid is not None:
                 start.append(service.end(host, release))
             start.append(service.start(host, release))
         if closed:
             start.append(service.open_front(host))
-        if not (survey.well and good) or closed:
+        if (web or live.runs) and (closed or not (survey.well and good)):
             prove.append(service.prove(host, release))
         if not good:
-            marks.append(mark(host, release, "good", before=live.state if live else None))
+            marks.append(mark(host, release, "good", before=live.state))
     return phases_of(
         (
             plan_settle(surveys, service),

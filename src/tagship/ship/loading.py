@@ -9,20 +9,24 @@ from tagship.errors import HostRefused
 from tagship.manifest import Delta, Manifest
 from tagship.ship.fleet import Fleet
 from tagship.ship.send import Feed
-from tagship.ship.shipment import Cargo, Shipment
+from tagship.ship.shipment import Cargo, Shipment, Stage
 from tagship.ship.survey import HostSurvey, Release
 
 
-def fit(fleet: Fleet, shipment: Shipment) -> dict[str, Cargo]:
-    """What each host needs of `shipment`: its wheels, and the difference from its current release's manifest."""
+def fit(fleet: Fleet, shipment: Shipment, stage: Stage) -> dict[str, Cargo]:
+    """What each host needs of `shipment`: its wheels, and the difference from its current release's manifest.
+
+    Where nothing of the application runs, there is no virtualenv, and no wheel is fetched for one.
+    """
     bases = live_manifests(fleet, shipment)
 
     def load(survey: HostSurvey) -> Cargo:
         python = survey.python or {}
         base = bases.get(survey.host)
+        runs = stage.part_of(shipment.app, survey.host).needs_venv
         return Cargo(
-            wheels=tuple(shipment.wheels(python)),
-            installer=shipment.installer(python),
+            wheels=tuple(shipment.wheels(python)) if runs else (),
+            installer=shipment.installer(python) if runs else None,
             base=survey.current if base is not None else None,
             delta=Delta.between(base or Manifest(()), shipment.manifest),
         )

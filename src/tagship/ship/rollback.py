@@ -12,7 +12,7 @@ from tagship.ship.services import Service
 from tagship.ship.settle import plan_settle
 from tagship.ship.shipment import Stage
 from tagship.ship.survey import HostSurvey, Release
-from tagship.ship.switch import mark, plan_drain, plan_flip, plan_start
+from tagship.ship.switch import mark, on_host, plan_drain, plan_flip, plan_start
 
 
 def choose_target(surveys: Mapping[str, HostSurvey], stage: Stage, to: str | None) -> str:
@@ -50,10 +50,11 @@ def plan_rollback(surveys: Mapping[str, HostSurvey], stage: Stage, service: Serv
         phases = heal.plan_heal(surveys, stage, service, target)
         words = f"heal {target}" if phases else f"nothing to do: {target} is live"
     else:
+        runs = {host: on_host(survey, target).runs for host, survey in surveys.items()}
         phases = (
             plan_settle(surveys, service, spare=(target,)),
-            plan_start(surveys, stage, service, target),
-            *plan_flip(surveys, service, target),
+            plan_start(surveys, stage, service, target, runs),
+            *plan_flip(surveys, stage, service, target, runs),
             plan_drain(surveys, service, target),
             _commit(surveys, target),
         )

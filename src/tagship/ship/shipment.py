@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from tagship.config import App
+from tagship.config import App, Rollout
 from tagship.manifest import Delta, Manifest
+from tagship.ship.parts import WEB, Part, part_of
 from tagship.ship.survey import Room
 
 
@@ -79,11 +80,27 @@ class Stage:
 
     name: str
     fronts: Mapping[str, str]
-    """`ADDRESS:PORT` of each host's front door; its order is the fleet's, the first host is the canary."""
+    """`ADDRESS:PORT` of each host's front door; its order is the fleet's, the first hosts are the canary."""
     keep: int
     """Good releases kept beside the current one."""
     drain: float
     """Seconds within which the connections of an old release must have ended."""
+    roles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """What each host is for; one that isn't named answers requests, and does nothing else."""
+    rollout: Rollout = Rollout()  # noqa: RUF009 - a frozen value
+    """In which portions the fleet goes over to a release."""
+
+    def roles_of(self, host: str) -> tuple[str, ...]:
+        """What `host` is for."""
+        return self.roles.get(host, (WEB,))
+
+    def is_web(self, host: str) -> bool:
+        """`host` answers requests, so that it has a front."""
+        return WEB in self.roles_of(host)
+
+    def part_of(self, app: App, host: str) -> Part:
+        """What `host` gets of `app`."""
+        return part_of(app, self.roles_of(host))
 
 
 @dataclass(frozen=True)

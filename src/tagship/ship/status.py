@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from tagship.ship.parts import WEB
 from tagship.ship.survey import HostSurvey, Release
 
 NOTHING: Mapping[str, str] = {
@@ -32,6 +33,8 @@ class HostStatus:
     """Why it didn't, where it listens."""
     front: str | None
     """Where the front door listens; `None`: it is closed."""
+    web: bool
+    """It answers requests, so that there has to be a front."""
     lock: Mapping[str, str] | None
     """Who is changing the host now: owner, release, verb, since."""
 
@@ -46,6 +49,7 @@ class HostStatus:
             answers=survey.well,
             fault=survey.fault,
             front=survey.front.listen if survey.front else None,
+            web=survey.live is None or WEB in survey.live.roles,
             lock=survey.lock,
         )
 
@@ -53,7 +57,7 @@ class HostStatus:
     def well(self) -> bool:
         """A good release is current, reachable, and answers as it should."""
         good = self.current is not None and self.current.state == "good"
-        return good and self.answers and self.front is not None
+        return good and self.answers and (self.front is not None or not self.web)
 
     @property
     def words(self) -> str:
@@ -62,9 +66,9 @@ class HostStatus:
             return NOTHING[self.current_kind]
         if self.well:
             return "well"
-        if self.serving is None:
+        if self.web and self.serving is None:
             return "not running" if self.current.pid is None else "it runs, and nothing listens on its socket"
-        if self.serving != self.current.id:
+        if self.web and self.serving != self.current.id:
             return f"{self.serving} answers"
         if not self.answers:
             return f"not well: {self.fault}"

@@ -35,7 +35,11 @@ class Release:
     staged: bool
     """Its staging was sealed, so that it can be started."""
     pid: int | None
-    """The process that serves it, if one lives."""
+    """A process of it, if one lives: what answers requests, else one of its units."""
+    roles: tuple[str, ...]
+    """What the host was for when it was declared."""
+    runs: tuple[str, ...]
+    """The processes it has on this host when it is up: `web`, and its units."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +117,7 @@ class HostSurvey:
         """
         facts = [
             [self.root, self.current, self.current_kind, self.highest, self.serving],
-            [[r.id, r.digest, r.manifest, r.state, r.staged, r.pid is not None] for r in self.releases],
+            [[r.id, r.digest, r.manifest, r.state, r.staged, r.pid is not None, r.roles] for r in self.releases],
             self.front.listen if self.front else None,
             [self.missing, self.env, self.python],
         ]
@@ -139,6 +143,8 @@ def _read(host: str, data: Mapping[str, Any]) -> HostSurvey:
                 state=str(row["state"]),
                 staged=bool(row["staged"]),
                 pid=row["pid"],
+                roles=tuple(row["roles"]),
+                runs=tuple(row["runs"]),
             )
             for row in sorted(data["releases"], key=lambda row: int(row["serial"]))
         ),

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from tagship.ship.plan import Phase, Step
 from tagship.ship.services import Service
 from tagship.ship.shipment import Stage
-from tagship.ship.survey import HostSurvey
+from tagship.ship.survey import HostSurvey, Release
+
+Runs = Mapping[str, Sequence[str]]
+"""The names of the processes that a release has on each host: `web` and its units."""
 
 
-def plan_start(surveys: Mapping[str, HostSurvey], stage: Stage, service: Service, release: str) -> Phase:
+def plan_start(surveys: Mapping[str, HostSurvey], stage: Stage, service: Service, release: str, runs: Runs) -> Phase:
     """Start `release` wherever it doesn't run, and the front door wherever it is closed; nothing public changes.
 
     A process that runs already is only probed, and so isn't stopped by an unwind.
@@ -18,39 +21,46 @@ def plan_start(surveys: Mapping[str, HostSurvey], stage: Stage, service: Service
     steps = []
     for host, survey in surveys.items():
         known = survey.release(release)
-        runs = known is not None and known.pid is not None
-        steps.append(service.prove_own(host, release) if runs else service.start(host, release))
-        if not survey.listens(stage.fronts[host]):
+        if runs[host]:
+            up = known is not None and known.pid is not None
+            steps.append(service.prove_own(host, release) if up else service.start(host, release))
+        if stage.is_web(host) and not survey.listens(stage.fronts[host]):
             steps.append(service.open_front(host))
     return Phase("start", tuple(steps))
 
 
-def plan_flip(surveys: Mapping[str, HostSurvey], service: Service, release: str) -> tuple[Phase, ...]:
-    """Make `release` current on the first host and prove it there, then on the others."""
-    steps: dict[str, list[Step]] = {}
-    for host, survey in surveys.items():
-        steps[host] = []
-        if survey.current != release:
-            before = survey.current
-            steps[host].append(
-                Step(
-                    host,
-                    f"flip from {before or 'nothing'} to {release}",
-                    "flip",
-                    {"to": release, "from": before},
-                    undo=("flip", {"to": before, "from": release}),
-                )
-            )
-        steps[host].append(service.prove(host, release))
-    first, *rest = steps
-    if not rest:
-        return (Phase("flip", tuple(steps[first])),)
-    others = tuple(step for host in rest for step in steps[host])
-    return Phase("canary", tuple(steps[first])), Phase("flip", others)
+def plan_flip(
+    surveys: Mapping[str, HostSurvey], stage: Stage, service: Service, release: str, runs: Runs
+) -> tuple[Phase, ...]:
+    """Make `release` current and prove it: on the canary's hosts, then on the others in batches."""
+    phases = []
+    for name, hosts in portions(tuple(surveys), stage):
+        steps = []
+        for host in hosts:
+            before = surveys[host].current
+            if before != release:
+                steps.append(_flip(host, before, release))
+            if stage.is_web(host) or runs[host]:
+                steps.append(service.prove(host, release))
+        phases.append(Phase(name, tuple(steps)))
+    return tuple(phases)
+
+
+def portions(hosts: tuple[str, ...], stage: Stage) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """The hosts that flip together, each portion with the name of its phase, in order.
+
+    A canary that would be the whole fleet is none: then there is nothing that it could spare.
+    """
+    ahead = stage.rollout.canary if stage.rollout.canary < len(hosts) else 0
+    canary, others = hosts[:ahead], hosts[ahead:]
+    size = stage.rollout.batch.of(len(others))
+    batches = [others[first : first + size] for first in range(0, len(others), size)]
+    names = ["flip"] if len(batches) == 1 else [f"flip {n}/{len(batches)}" for n in range(1, len(batches) + 1)]
+    return (*((("canary", canary),) if canary else ()), *zip(names, batches, strict=True))
 
 
 def plan_drain(surveys: Mapping[str, HostSurvey], service: Service, release: str) -> Phase:
-    """Stop the process that was current on each host before `release`, once nobody is connected to it."""
+    """Stop what was current on each host before `release`, once nobody is connected to it."""
     steps = []
     for host, survey in surveys.items():
         old = survey.live
@@ -63,3 +73,21 @@ def mark(host: str, release: str, state: str, *, before: str | None) -> Step:
     """Journal `release` as `good` or `left`; `before` is its state until now, if it had one to go back to."""
     undo = ("mark", {"release": release, "state": before}) if before in ("good", "left") else None
     return Step(host, f"mark {release} {state}", "mark", {"release": release, "state": state}, undo=undo)
+
+
+def on_host(survey: HostSurvey, release: str) -> Release:
+    """What a host knows of a release that is known to be there; raises `LookupError` where it isn't."""
+    known = survey.release(release)
+    if known is None:
+        raise LookupError(f"{release} is not on {survey.host}")
+    return known
+
+
+def _flip(host: str, before: str | None, release: str) -> Step:
+    return Step(
+        host,
+        f"flip from {before or 'nothing'} to {release}",
+        "flip",
+        {"to": release, "from": before},
+        undo=("flip", {"to": before, "from": release}),
+    )

@@ -139,6 +139,8 @@ def _differences(before: HostSurvey, now: HostSurvey) -> Sequence[str]:
         found.append(f"current was {before.current or 'nothing'}")
     elif before.serving is not None and now.serving != before.serving:
         found.append(f"{before.serving} served before and doesn't now")
+    elif before.serving is None and before.well and not now.well:  # a host whose units answer no requests
+        found.append(f"{now.current} was well before and isn't now")
     if before.front is not None and now.front is None:
         found.append("the front door is closed")
     return found

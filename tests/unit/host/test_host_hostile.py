@@ -83,14 +83,14 @@ def test_a_declaration_that_makes_no_sense_changes_nothing(host: Host, changed: 
 @pytest.mark.parametrize(
     "shared",
     [
-        {"dirs": ["../up"], "links": []},
-        {"dirs": ["/etc"], "links": []},
-        {"dirs": ["server.py"], "links": []},
-        {"dirs": ["server.py/below"], "links": []},
-        {"dirs": ["folder"], "links": []},
-        {"dirs": ["link/below"], "links": []},
-        {"dirs": ["a", "a/b"], "links": []},
-        {"dirs": ["a"], "links": ["a"]},
+        {"dirs": ["../up"], "links": [], "served": []},
+        {"dirs": ["/etc"], "links": [], "served": []},
+        {"dirs": ["server.py"], "links": [], "served": []},
+        {"dirs": ["server.py/below"], "links": [], "served": []},
+        {"dirs": ["folder"], "links": [], "served": []},
+        {"dirs": ["link/below"], "links": [], "served": []},
+        {"dirs": ["a", "a/b"], "links": [], "served": []},
+        {"dirs": ["a"], "links": ["a"], "served": []},
     ],
 )
 def test_what_is_shared_takes_nothing_s_place(host: Host, shared: dict[str, list[str]]) -> None:

@@ -106,7 +106,7 @@ def test_what_is_shared_is_linked_and_outlives_releases(host: Host) -> None:
     """Folders are made on the host, files must be there; both are links in the tree, and survive its removal."""
     host.path("shared").mkdir(parents=True)
     host.path("shared", "local.conf").write_text("mine")
-    shared = {"dirs": ["media/photos"], "links": ["conf/local.conf"]}
+    shared = {"dirs": ["media/photos"], "links": ["conf/local.conf"], "served": []}
     agent = host.connect()
     host.path("shared", "conf").mkdir()
     assert host.survey(agent, links=["conf/local.conf"])["missing"] == ["conf/local.conf"]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tagship.config import App, Argv
+from tagship.config import App, Argv, HostCommand
 from tagship.errors import TagshipError
 from tagship.manifest import Delta, File, Manifest
 from tagship.ship.deploy import plan_deploy
@@ -27,7 +27,7 @@ FRONT = "127.0.0.1:8000"
 APP = App(
     name="app",
     start=Argv(("serve", "{socket}")),
-    prepare=(Argv(("python", "manage.py", "collectstatic")),),
+    prepare=(HostCommand(("python", "manage.py", "collectstatic")),),
     smoke=Argv(("python", "-c", "import app")),
     env=".env",
 )
@@ -58,6 +58,8 @@ def survey(host: str, short: dict[str, Any]) -> HostSurvey:
                 "state": state,
                 "staged": "unsealed" not in words,
                 "pid": 100 + int(serial) if "running" in words else None,
+                "roles": short.get("roles", ["web"]),
+                "runs": ["web"],
             }
         )
     current = short.get("current")

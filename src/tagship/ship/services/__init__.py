@@ -11,7 +11,7 @@ class Service(Protocol):
     """Makes the steps that start, prove and stop what serves a release; changes nothing itself."""
 
     def start(self, host: str, release: str) -> Step:
-        """Start `release` and probe it on its own socket."""
+        """Start all that `release` has on `host`, and probe it on its own socket where it answers requests."""
 
     def prove_own(self, host: str, release: str) -> Step:
         """Probe a `release` that runs already on its own socket; nothing to undo."""
@@ -32,4 +32,4 @@ class Service(Protocol):
         """Stop the front door; its undo starts it again."""
 
     def prove(self, host: str, release: str) -> Step:
-        """Prove that `release` is what answers through the front door."""
+        """Prove that `release` answers through the front door, where `host` has one, and that its units run."""

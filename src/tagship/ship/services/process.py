@@ -18,7 +18,7 @@ class ProcessService:
         """Start `release` and probe it on its own socket."""
         return Step(
             host,
-            f"start {release} and probe it on its own socket",
+            f"start {release} and {self._proof(host)}",
             "start",
             {"release": release},
             undo=("halt", {"release": release, "drain": self.stage.drain}),
@@ -26,8 +26,8 @@ class ProcessService:
 
     def prove_own(self, host: str, release: str) -> Step:
         """Probe a `release` that runs already on its own socket; nothing to undo."""
-        args = {"release": release}
-        return Step(host, f"probe {release}, which runs, on its own socket", "start", args)
+        where = ", on its own socket" if self.stage.is_web(host) else ""
+        return Step(host, f"probe {release}, which runs{where}", "start", {"release": release})
 
     def halt(self, host: str, release: str) -> Step:
         """Wait until nobody is connected to `release`, then stop it; its undo starts it again."""
@@ -62,6 +62,11 @@ class ProcessService:
         return Step(host, "close the front door", "unfront", undo=undo)
 
     def prove(self, host: str, release: str) -> Step:
-        """Prove that `release` is what answers through the front door."""
+        """Prove that `release` is what answers through the front door, and that its units run."""
+        if not self.stage.is_web(host):
+            return Step(host, f"see that {release} runs", "probe", {"release": release, "front": None})
         args = {"release": release, "front": self.stage.fronts[host]}
         return Step(host, f"probe {release} through the front door", "probe", args)
+
+    def _proof(self, host: str) -> str:
+        return "probe it on its own socket" if self.stage.is_web(host) else "see that it runs"
