@@ -1,0 +1,1 @@
+"""Notes: a text and, if you like, a picture; the newest first."""
