@@ -13,7 +13,7 @@ from invoke import Context, Exit, task
 
 from lab import needs
 from tagship.report import Report
-from tagship.verbs.local import build, clean, new, serve
+from tagship.verbs.local import build, check, clean, new, serve
 
 SYSTEM = {"git": "git", "sshd": "openssh-server", "strace": "strace"}
 """Programs and files that some tests need, and the Debian packages that bring them."""

@@ -5,6 +5,7 @@ Rooms that work (`release`, `press`, `ship`) tell a `Listener`; none of them pri
 ========== ===================================================================================
 name       data
 ========== ===================================================================================
+tag        `tag`, `commit`: the tag that this is about, and the commit that it names, in full
 phase      `phase`: its name, `hosts`: how many, `total` steps of one host
 step       `step`: its title, `state`: begin | done | failed | undo | undone | undo-failed, `seconds`
 progress   `step`, `done`, `total`, `unit` (`bytes`, `files`, `wheels`)

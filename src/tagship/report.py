@@ -42,7 +42,9 @@ HERE = "here"
 """The row of this machine, whose events name no host."""
 
 
-class _Face(Protocol):
+class Face(Protocol):
+    """One way to show what happens; secrets are hidden before it is told anything."""
+
     def event(self, event: Event) -> None: ...
     def failure(self, failure: Failure) -> None: ...
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None: ...
@@ -60,41 +62,54 @@ class Report:
         out = _Writer(stream or sys.stdout)
         self._lock = threading.RLock()
         self._mask = Mask(())
-        self._face: _Face
+        face: Face
         if json:
-            self._face = _JsonLines(out)
+            face = _JsonLines(out)
         elif out.is_terminal():
-            self._face = _Live(out, _Writer(err or sys.stderr))
+            face = _Live(out, _Writer(err or sys.stderr))
         else:
-            self._face = _Plain(out, _Writer(err or sys.stderr))
+            face = _Plain(out, _Writer(err or sys.stderr))
+        self._faces: list[Face] = [face]
+
+    def tell_too(self, face: Face) -> None:
+        """Tell `face` too, from now on, what the others are told."""
+        with self._lock:
+            self._faces.append(face)
 
     def __call__(self, event: Event) -> None:
         """Print one event."""
         with self._lock:
-            data = self._mask.tree(dict(event.data))
-            self._face.event(Event(event.name, self._mask.text(event.host), data))
+            masked = Event(event.name, self._mask.text(event.host), self._mask.tree(dict(event.data)))
+            for face in self._faces:
+                face.event(masked)
 
     def failure(self, error: TagshipError) -> None:
         """Print an error as where, what, cure and the last lines of what failed."""
         with self._lock:
-            self._face.failure(Failure(**self._mask.tree(asdict(Failure.of(error)))))
+            masked = Failure(**self._mask.tree(asdict(Failure.of(error))))
+            for face in self._faces:
+                face.failure(masked)
 
     def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """Print rows under headings; as JSON a `row` event each, whose keys are the columns' names."""
         with self._lock:
-            self._face.table(self._mask.text(title), columns, self._mask.tree([list(row) for row in rows]))
+            masked = self._mask.tree([list(row) for row in rows])
+            for face in self._faces:
+                face.table(self._mask.text(title), columns, masked)
 
     def lines(self, *text: str) -> None:
         """Print sentences; as JSON a `note` event each."""
         with self._lock:
-            for line in text:
-                self._face.line(self._mask.text(line))
+            for face in self._faces:
+                for line in text:
+                    face.line(self._mask.text(line))
 
     def heading(self, text: str) -> None:
         """Print a line that begins a new part."""
         with self._lock:
-            self._face.line("")
-            self._face.line(self._mask.text(text), "bold")
+            for face in self._faces:
+                face.line("")
+                face.line(self._mask.text(text), "bold")
 
     def mask(self, values: Iterable[str]) -> None:
         """Never print these values again: raw, URL-encoded, or inside anything base64-encoded."""
@@ -104,7 +119,8 @@ class Report:
     def close(self) -> None:
         """End the live table; as JSON, write the result, which is always the last line."""
         with self._lock:
-            self._face.close()
+            for face in self._faces:
+                face.close()
 
     def __enter__(self) -> Report:
         return self

@@ -18,7 +18,7 @@ SRC = Path(__file__).parents[2] / "src"
 BASE = frozenset({"config", "errors", "events", "manifest", "yamltext"})
 
 ARROWS: dict[str, frozenset[str]] = {
-    "verbs": BASE | {"app", "report", "scaffold"},
+    "verbs": BASE | {"app", "report", "scaffold", "summary"},
     "app": BASE | {"press", "release", "ship"},
     "press": BASE,
     "release": BASE,
@@ -26,6 +26,7 @@ ARROWS: dict[str, frozenset[str]] = {
     "host": frozenset(),
     "scaffold": frozenset({"errors", "report"}),
     "report": frozenset({"errors", "events", "masks", "wording"}),
+    "summary": frozenset({"errors", "events", "wording"}),
     "wording": frozenset({"errors", "events"}),
     "masks": frozenset(),
     "config": frozenset({"errors", "yamltext"}),

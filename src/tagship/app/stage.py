@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import getpass
+import os
 import re
 import socket
 import time
@@ -14,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from tagship.app.packing import Packed
+from tagship.app.packing import Packed, tell_tag
 from tagship.app.project import Project, open_project
 from tagship.config import App, Config, Stage
 from tagship.errors import Degraded, Refused, UsageError
@@ -29,6 +30,7 @@ from tagship.ship.shipment import Made
 from tagship.ship.status import HostStatus
 from tagship.ship.survey import Release
 
+_LONGEST_OWNER = 100
 _LOOPBACK = re.compile(r"https?://(localhost|127\.|\[::1\])")
 
 
@@ -58,7 +60,7 @@ class OnStage:
         """
         root = self.project.root
         chosen = tags.resolve(root, tag)
-        self._tell_tag(chosen)
+        tell_tag(chosen, self.listener)
         config = bundle.read_config(root, chosen)
         with self._connect(config.app) as fleet:
             for survey in fleet.surveys.values():
@@ -153,12 +155,6 @@ class OnStage:
     def _connect(self, app: App) -> Fleet:
         return connecting.connect(self.name, self.stage, app, self.project.root)
 
-    def _tell_tag(self, tag: Tag) -> None:
-        ahead = f"; HEAD is {tag.ahead} commit{'s' if tag.ahead != 1 else ''} ahead of it" if tag.ahead else ""
-        note(self.listener, f"{tag.name} is commit {tag.commit[:12]}{ahead}")
-        for warning in tag.warnings:
-            note(self.listener, warning, level="warning")
-
     def _warn(self, tag: Tag, config: Config, fleet: Fleet) -> None:
         """What is allowed, and seldom meant."""
         left = {
@@ -221,7 +217,9 @@ def _drifted(found: Sequence[looking.Drift]) -> Refused:
 
 
 def _owner() -> str:
-    return f"{getpass.getuser()}@{socket.gethostname()}"
+    """Who locks hosts and stands in their journals: `TAGSHIP_OWNER`, where a CI's user and machine say nothing."""
+    given = "".join(letter for letter in os.environ.get("TAGSHIP_OWNER", "") if letter.isprintable()).strip()
+    return given[:_LONGEST_OWNER] or f"{getpass.getuser()}@{socket.gethostname()}"
 
 
 def _role(release: Release, current: str | None) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 import shlex
 import shutil
 import subprocess
@@ -13,6 +14,8 @@ from pathlib import Path
 from tagship.errors import HostRefused
 
 CONNECT_TIMEOUT = 10.0
+CONFIG_VARIABLE = "TAGSHIP_SSH_CONFIG"
+"""The environment variable that names a file to read instead of ~/.ssh/config, as `ssh -F` does; CI has one."""
 _FILES = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2"), ("/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2")
 _IDENTITIES = ("~/.ssh/id_rsa", "~/.ssh/id_ecdsa", "~/.ssh/id_ed25519")
 
@@ -87,7 +90,8 @@ def split_jump(jump: str) -> tuple[str, str | None, int | None]:
 
 def _ask_ssh(host: str, user: str | None, port: int | None) -> Options:
     flags = [*(["-l", user] if user else []), *(["-p", str(port)] if port else [])]
-    argv = ["ssh", "-G", *flags, "--", host]
+    file = _config_file()
+    argv = ["ssh", *(["-F", str(file)] if file else []), "-G", *flags, "--", host]
     done = subprocess.run(
         argv, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=CONNECT_TIMEOUT, check=False
     )
@@ -95,16 +99,22 @@ def _ask_ssh(host: str, user: str | None, port: int | None) -> Options:
         raise HostRefused(
             "ssh -G can't tell how to reach it",
             host=host,
-            cure="mend ~/.ssh/config",
+            cure=f"mend {file or '~/.ssh/config'}",
             tail=done.stderr.strip().splitlines(),
         )
     return _group(line.partition(" ") for line in done.stdout.splitlines())
 
 
+def _config_file() -> Path | None:
+    """The file to read instead of the user's own; it counts alone."""
+    given = os.environ.get(CONFIG_VARIABLE)
+    return Path(given).expanduser() if given else None
+
+
 def _read_config(host: str) -> Options:
     import paramiko  # only where an SSH stage is used
 
-    path = Path("~/.ssh/config").expanduser()
+    path = _config_file() or Path("~/.ssh/config").expanduser()
     if not path.is_file():
         return {}
     found = paramiko.SSHConfig.from_path(str(path)).lookup(host)

@@ -9,22 +9,27 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from tagship.errors import Interrupted, TagshipError, UsageError
 from tagship.events import Event
 from tagship.report import Report
+from tagship.summary import Summary
 
 _SECRET = re.compile(r"secret|token|passw|credential|private|api_?key|deploy_key", re.I)
 _SHORTEST = 6  # characters; a shorter value stands in too many words
 
 
-def run(work: Callable[[Report], Mapping[str, Any]], *, json: bool = False) -> None:
+SUMMARY = "append how it ended, as Markdown, to this file; for the page of a CI run"
+
+
+def run(work: Callable[[Report], Mapping[str, Any]], *, json: bool = False, summary: Summary | None = None) -> None:
     """Do `work` and leave with its exit code; whatever happens, a JSON reader gets a last `result` line.
 
     `work` returns the data of the result event; `exit` in it is the code (0 when left out), `seconds` how long it
-    took (measured here when left out).
+    took (measured here when left out). `summary` is told the same as who reads.
     """
     began = time.monotonic()
     # A closed terminal and SIGTERM end a verb as Ctrl-C does: what was begun is put back, and scratch folders go.
@@ -33,6 +38,9 @@ def run(work: Callable[[Report], Mapping[str, Any]], *, json: bool = False) -> N
     with Report(json=json, stream=sys.stdout, err=sys.stderr) as report:
         report.mask(_secrets(os.environ))
         try:
+            if summary is not None:
+                summary.begin()
+                report.tell_too(summary)
             result = dict(work(report))
         except TagshipError as error:
             result = _failed(report, error)
@@ -52,6 +60,11 @@ def run(work: Callable[[Report], Mapping[str, Any]], *, json: bool = False) -> N
 def _secrets(environment: Mapping[str, str]) -> list[str]:
     """Values of the environment that must not be printed, in whatever a command or a traceback says: CI has many."""
     return [value for name, value in environment.items() if _SECRET.search(name) and len(value) >= _SHORTEST]
+
+
+def summary_of(file: str, verb: str, stage: str) -> Summary | None:
+    """The summary that `--summary FILE` asks for; None where it wasn't given."""
+    return Summary(Path(file), verb=verb, stage=stage) if file else None
 
 
 def number(flag: str, text: str, *, least: int, most: int) -> int:

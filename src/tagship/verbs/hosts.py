@@ -17,6 +17,7 @@ from invoke.tasks import task
 from tagship.config import LOCAL_STAGE
 from tagship.errors import TagshipError
 from tagship.report import Report
+from tagship.summary import Summary
 from tagship.verbs import console
 
 if TYPE_CHECKING:
@@ -29,9 +30,17 @@ _HELP = {
     "limit": "only these hosts of the stage: HOST,HOST",
 }
 _TAG = {"tag": "the tag to ship (the newest version tag reachable from HEAD when left out)"}
+_SUMMARY = {"summary": console.SUMMARY}
 
 
-def _run(context: Context, json: bool, stage: str, limit: str, work: Callable[[OnStage, Report], Outcome]) -> None:
+def _run(
+    context: Context,
+    json: bool,
+    stage: str,
+    limit: str,
+    work: Callable[[OnStage, Report], Outcome],
+    page: Summary | None = None,
+) -> None:
     def on_stage(report: Report) -> Mapping[str, Any]:
         began = time.monotonic()
         from tagship.app.stage import open_stage  # both only when a verb runs, so that `fab --list` stays quick
@@ -47,7 +56,7 @@ def _run(context: Context, json: bool, stage: str, limit: str, work: Callable[[O
             report.failure(outcome.error)
         return outcome.row()
 
-    console.run(on_stage, json=json)
+    console.run(on_stage, json=json, summary=page)
 
 
 def _show(report: Report, title: str, table: Table, *, nothing: str) -> Outcome:
@@ -63,24 +72,46 @@ def _is_dry(context: Context) -> bool:
     return bool(context.config.run.dry)
 
 
-@task(help={**_HELP, **_TAG})
-def deploy(context: Context, stage: str = LOCAL_STAGE, tag: str = "", limit: str = "", json: bool = False) -> None:
+@task(help={**_HELP, **_TAG, **_SUMMARY})
+def deploy(
+    context: Context,
+    stage: str = LOCAL_STAGE,
+    tag: str = "",
+    limit: str = "",
+    summary: str = "",
+    json: bool = False,
+) -> None:
     """Put a tag live on every host of a stage."""
-    dry = _is_dry(context)
-    _run(context, json, stage, limit, lambda fleet, _report: fleet.deploy(tag or None, dry=dry))
+    dry, page = _is_dry(context), console.summary_of(summary, "deploy", stage)
+    _run(context, json, stage, limit, lambda fleet, _report: fleet.deploy(tag or None, dry=dry), page)
 
 
-@task(help={**_HELP, **_TAG})
-def plan(context: Context, stage: str = LOCAL_STAGE, tag: str = "", limit: str = "", json: bool = False) -> None:
+@task(help={**_HELP, **_TAG, **_SUMMARY})
+def plan(
+    context: Context,
+    stage: str = LOCAL_STAGE,
+    tag: str = "",
+    limit: str = "",
+    summary: str = "",
+    json: bool = False,
+) -> None:
     """Show what `fab deploy` would do, and change nothing."""
-    _run(context, json, stage, limit, lambda fleet, _report: fleet.deploy(tag or None, dry=True))
+    page = console.summary_of(summary, "plan", stage)
+    _run(context, json, stage, limit, lambda fleet, _report: fleet.deploy(tag or None, dry=True), page)
 
 
-@task(help={**_HELP, "to": "a release, by tag or id (the previous good one when left out)"})
-def rollback(context: Context, stage: str = LOCAL_STAGE, to: str = "", limit: str = "", json: bool = False) -> None:
+@task(help={**_HELP, "to": "a release, by tag or id (the previous good one when left out)", **_SUMMARY})
+def rollback(
+    context: Context,
+    stage: str = LOCAL_STAGE,
+    to: str = "",
+    limit: str = "",
+    summary: str = "",
+    json: bool = False,
+) -> None:
     """Go down again to an earlier good release."""
-    dry = _is_dry(context)
-    _run(context, json, stage, limit, lambda fleet, _report: fleet.rollback(to or None, dry=dry))
+    dry, page = _is_dry(context), console.summary_of(summary, "rollback", stage)
+    _run(context, json, stage, limit, lambda fleet, _report: fleet.rollback(to or None, dry=dry), page)
 
 
 @task(help=_HELP)

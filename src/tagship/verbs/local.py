@@ -1,4 +1,4 @@
-"""Invoke's verbs, which work on this machine: build, serve, new, clean."""
+"""Invoke's verbs, which work on this machine: build, check, serve, new, clean."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 from invoke.context import Context
 from invoke.tasks import task
 
+from tagship.config import LOCAL_STAGE
 from tagship.report import Report
 from tagship.verbs import console
 
@@ -33,6 +34,25 @@ def build(_context: Context, out: str = "", drafts: bool = False, future: bool =
         return {"outcome": "built", **built}
 
     console.run(work, json=json)
+
+
+@task(
+    help={
+        "tag": "the tag to check (the newest version tag reachable from HEAD when left out)",
+        "stage": "the fleet that it is meant for, by its name in tagship.yml",
+        "summary": console.SUMMARY,
+        "json": _JSON,
+    }
+)
+def check(_context: Context, tag: str = "", stage: str = LOCAL_STAGE, summary: str = "", json: bool = False) -> None:
+    """Do all that `fab deploy` does on this machine, and connect to nothing; the deploy then ships what was built."""
+
+    def work(report: Report) -> dict[str, Any]:
+        from tagship.app import checking  # imported when a verb runs, so that `inv --list` stays quick
+
+        return {"outcome": "checked", **checking.check(Path.cwd(), stage, tag or None, listener=report)}
+
+    console.run(work, json=json, summary=console.summary_of(summary, "check", stage))
 
 
 @task(
