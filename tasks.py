@@ -23,6 +23,10 @@ LOCKS = {
     "requirements/dev.lock": ("3.11", ["pyproject.toml", "--group", "dev"]),
     "requirements.lock": ("3.9", ["requirements.in"]),
     "bench/requirements.lock": ("3.11", ["bench/requirements.in"]),
+    **{
+        f"examples/{name}/requirements.lock": ("3.10", [f"examples/{name}/requirements.in"])
+        for name in ("django-notes", "fastapi-hello", "flask-hello")
+    },
 }
 """Each lock: the oldest Python that must be able to install it, and what it is compiled from."""
 
