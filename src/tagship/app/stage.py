@@ -70,7 +70,7 @@ class OnStage:
             shipment = replace(shipment, known={m.digest: m for m in live.values()}.get)
             tell = self._with_urls(next(iter(live.values()), None), shipment.manifest)
             self._warn(chosen, config, fleet)
-            made = Made(by=_owner(), at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"))
+            made = Made(by=owner(), at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"))
             outcome = changing.deploy(fleet, self.stage, shipment, tell, made=made, dry=dry)
             if not dry and outcome.outcome in ("live", "unchanged", "degraded"):
                 tagbook.remember(root, chosen.name, chosen.commit)
@@ -82,18 +82,18 @@ class OnStage:
         """Go down to the previous good release, or to the tag or id `to`. Raises as `deploy`."""
         app = self.project.config.app
         with self._connect(app) as fleet:
-            return changing.rollback(fleet, self.stage, self.listener, owner=_owner(), to=to, dry=dry)
+            return changing.rollback(fleet, self.stage, self.listener, owner=owner(), to=to, dry=dry)
 
     def start(self, *, dry: bool = False) -> Outcome:
         """Bring up what is current, after a stop or a reboot. Raises as `deploy`."""
         with self._connect(self.project.config.app) as fleet:
-            return changing.start(fleet, self.stage, self.listener, owner=_owner(), dry=dry)
+            return changing.start(fleet, self.stage, self.listener, owner=owner(), dry=dry)
 
     def stop(self, *, dry: bool = False) -> Outcome:
         """Stop the application and the front door everywhere. Raises as `deploy`."""
         app = self.project.config.app
         with self._connect(app) as fleet:
-            return changing.stop(fleet, self.stage, self.listener, owner=_owner(), dry=dry)
+            return changing.stop(fleet, self.stage, self.listener, owner=owner(), dry=dry)
 
     def status(self) -> Table:
         """What is live on each host and whether it answers; degraded where something live isn't well.
@@ -216,7 +216,7 @@ def _drifted(found: Sequence[looking.Drift]) -> Refused:
     )
 
 
-def _owner() -> str:
+def owner() -> str:
     """Who locks hosts and stands in their journals: `TAGSHIP_OWNER`, where a CI's user and machine say nothing."""
     given = "".join(letter for letter in os.environ.get("TAGSHIP_OWNER", "") if letter.isprintable()).strip()
     return given[:_LONGEST_OWNER] or f"{getpass.getuser()}@{socket.gethostname()}"
