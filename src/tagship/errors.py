@@ -15,6 +15,7 @@
     ├── HostFailed               1  a verb failed on a host midway; ship turns it into one of the next two
     │   └── LinkLost             1  the connection ended or went silent
     ├── Restored                 4  a deploy or rollback failed; everything was put back
+    ├── RunFailed                4  a command of `fab run` failed; no release was changed
     ├── Degraded                 5  a person must act; says where each host stands
     ├── Locked                   6  someone else is deploying
     └── Interrupted            130  Ctrl-C or SIGTERM; put back
@@ -178,6 +179,13 @@ class Restored(TagshipError):
 
     exit_code = 4
     outcome = "restored"
+
+
+class RunFailed(TagshipError):
+    """A command that `fab run` was given failed on a host; what it did there is its own affair."""
+
+    exit_code = 4
+    outcome = "failed"
 
 
 class Degraded(TagshipError):

@@ -12,6 +12,10 @@ progress   `step`, `done`, `total`, `unit` (`bytes`, `files`, `wheels`)
 note       `text`, `level`: info | warning
 plan       `plan`: the rendered lines, `steps`: the plan as JSON,
            `urls`: `{added, changed, gone}`, lists of URLs, where there is a site
+line       `text` of what a host says; of a log also `unit`, and `at` (ISO 8601, null where unknown); of a
+           command `stream` (`out`, `err`), `hosts`: how many run it
+ended      `status` of a command (null: unknown), `text`: the same in words
+finding    `check`, `level`: ok | warn | bad, `text`, `cure`, `hosts` that it was found on (none: here)
 result     the last one: outcome, exit, release, previous, hosts, seconds, bytes_sent
 ========== ===================================================================================
 """

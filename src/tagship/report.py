@@ -28,10 +28,12 @@ from tagship.wording import (
     cell,
     clean,
     failure_lines,
+    finding_lines,
     note_line,
     on_hosts,
     plan_lines,
     result_lines,
+    said_line,
     step_line,
 )
 
@@ -238,6 +240,11 @@ class _Plain:
         elif event.name == "plan":
             for text, style in plan_lines(data):
                 self.line(text, style)
+        elif event.name == "line":
+            self.said(event)
+        elif event.name == "finding":
+            for text, style in finding_lines(data):
+                self.line(text, style)
         elif event.name == "result":
             for text, style in result_lines(data):
                 self.line(text, style)
@@ -245,6 +252,13 @@ class _Plain:
     def step(self, event: Event) -> None:
         if event.data["state"] != "begin":
             self.line(step_line(event))
+
+    def said(self, event: Event) -> None:
+        """What a command wrote to its stderr goes to ours, so that its output can be used."""
+        if event.data.get("stream") == "err":
+            self.err.line(clean(said_line(event)))
+        else:
+            self.line(said_line(event))
 
     def failure(self, failure: Failure) -> None:
         for text, _style in failure_lines(failure):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -88,6 +89,24 @@ def note_line(event: Event) -> Line:
     if event.data.get("level") == "warning":
         return _from(event.host, f"warning: {event.data['text']}"), "yellow"
     return _from(event.host, event.data["text"]), ""
+
+
+def said_line(event: Event) -> str:
+    """A line of a log behind its host and unit, one of a command behind its host where there are several."""
+    data = event.data
+    if "unit" in data:
+        at = f" {dt.datetime.fromisoformat(data['at']).astimezone():%H:%M:%S}" if data["at"] else ""
+        return f"{event.host} {data['unit']}{at} | {data['text']}"
+    return f"{event.host} | {data['text']}" if data["hosts"] > 1 else str(data["text"])
+
+
+def finding_lines(data: Mapping[str, Any]) -> Iterator[Line]:
+    """What was looked at, where, and what to do about it."""
+    level, style = data["level"], {"ok": "green", "warn": "yellow", "bad": "bold red"}[data["level"]]
+    where = ", ".join(data["hosts"]) or "here"
+    yield f"{level:4}  {data['check']}: {data['text']} [{where}]", style
+    if data["cure"]:
+        yield f"      cure: {data['cure']}", ""
 
 
 def failure_lines(failure: Failure) -> Iterator[Line]:
