@@ -133,7 +133,12 @@ def url_changes(old: Manifest | None, new: Manifest) -> UrlChanges:
 def _urls(manifest: Manifest) -> dict[str, str]:
     found = {}
     for file in manifest.files():
-        if file.path.startswith("public/"):
+        if file.path.startswith("public/") and not _is_compressed(file.path, manifest):
             url = file.path.removeprefix("public")
             found[url.removesuffix("index.html") if url.endswith("/index.html") else url] = file.sha256
     return found
+
+
+def _is_compressed(path: str, manifest: Manifest) -> bool:
+    """Another form of a file beside it, under the same URL."""
+    return path.endswith(".gz") and path.removesuffix(".gz") in manifest.by_path

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 
 from tagship import yamltext
-from tagship.config import words
+from tagship.config import redirects, words
 from tagship.config.schema import LOCAL_STAGE, App, Config, Site, Stage
 from tagship.config.values import decode
 from tagship.errors import ConfigError
@@ -139,15 +139,23 @@ class Checker:
             raise self.error("is not a time zone", ("site", "timezone"), "an IANA name: Europe/Berlin") from None
         for key in ("posts", "source"):
             self.check_inside(getattr(site, key), ("site", key))
-        for old, new in site.redirects.items():
-            if not re.match(r"/[A-Za-z0-9._~%/-]*\Z", old) or ".." in old or old == "/":
-                raise self.error("must be a path such as /old/", ("site", "redirects", old))
-            if not re.match(r"(?:https?://[^\s/]+)?/[^\s]*\Z", new) or new == old:
-                raise self.error("must lead to a path or a whole URL", ("site", "redirects", old))
+        self.check_redirects(site)
         for key in ("paginate", "feed_posts"):
             if getattr(site, key) < 1:
                 raise self.error("must be 1 or more", ("site", key))
         self.check_permalink(site.permalink)
+
+    def check_redirects(self, site: Site) -> None:
+        taken: dict[str, str] = {}
+        for old, new in site.redirects.items():
+            at: yamltext.Path = ("site", "redirects", old)
+            try:
+                first = taken.setdefault(redirects.answered(old), old)
+                redirects.target(new)
+            except ValueError as error:
+                raise self.error(str(error), at) from None
+            if first != old:
+                raise self.error(f"is the same address as {first}", at, "take one of them out")
 
     def check_permalink(self, pattern: str) -> None:
         key = ("site", "permalink")

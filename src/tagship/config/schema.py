@@ -74,6 +74,11 @@ class App(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     env: str | None = None
     """A file below `shared/` on the host, mode 0600, with NAME=value lines for the application."""
 
+    @property
+    def runs(self) -> bool:
+        """Whether anything of it runs on hosts; if not, there is only a site: no virtualenv, and so no lock."""
+        return bool(self.start or self.units or self.prepare or self.smoke or self.package)
+
 
 class Target(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A kind of host to select wheels for, where the survey should not decide."""

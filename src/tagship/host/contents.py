@@ -14,7 +14,7 @@ _NEVER = stat.S_ISUID | stat.S_ISGID | stat.S_ISVTX
 
 
 def tree(release: str) -> Iterator[tuple[str, os.stat_result]]:
-    """Every entry of a release's app/ and public/ that isn't a folder."""
+    """Every entry of the rooms of a release that isn't a folder."""
     for room in rows.ROOMS:
         top = os.path.join(release, room)
         if os.path.isdir(top) and not os.path.islink(top):

@@ -14,7 +14,7 @@ from typing import Any, Iterable, List, Optional
 from tagship.host.faults import Problem, refused
 
 Row = List[Any]
-ROOMS = ("app", "public")
+ROOMS = ("app", "public", "redirects")
 """The folders of a release that come from its manifest."""
 
 SHA256 = re.compile(r"[0-9a-f]{64}\Z")
@@ -97,7 +97,7 @@ def _check_row(row: Any) -> None:
     if fault:
         raise _hostile("the path `{}`: {}".format(_show(path), fault))
     if path.split("/", 1)[0] not in ROOMS or "/" not in path:
-        raise _hostile("the path `{}` is neither below app/ nor public/".format(_show(path)))
+        raise _hostile("the path `{}` is not below one of {}".format(_show(path), ", ".join(ROOMS)))
     if kind == "l" and len(row) == 3:
         target = row[2]
         bad = not isinstance(target, str) or not target or "\0" in target or target.startswith("/")

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from tagship import config
 from tagship.errors import ContentError, UsageError
-from tagship.press import assets, content, feed, pages, pool, slugs, urls
+from tagship.press import assets, content, feed, pages, pool, redirects, slugs, urls
 from tagship.press.content import Page, Post
 from tagship.press.markup import Links, Rendered, Text
 from tagship.press.pages import Article, Output, Tag
@@ -50,8 +50,8 @@ def build(
     """Render the site of `project` into the folder `out`, which must not exist yet.
 
     `clock` (aware) decides which posts lie in the future. `workers` is the number of processes, None for as many
-    as pay; the bytes are the same. Raises `ContentError` for bad input and `UsageError` when `out` exists; then
-    nothing is left behind.
+    as pay; the bytes are the same. Raises `ContentError` for bad input, `ConfigError` for redirects that don't fit
+    the site, and `UsageError` when `out` exists; then nothing is left behind.
     """
     if out.exists() or out.is_symlink():
         raise UsageError("is there already", where=str(out), cure="name a folder that does not exist")
@@ -109,6 +109,7 @@ class _Build:
         articles = [_article(post, by_name[post.source.name], tags) for post in texts.posts]
         made = self.outputs(templates, articles, texts.pages, by_name, tags)
         self.write_files(tree, found)
+        redirects.check(self.site.redirects, self.claims)
         self.write_pages(tree, templates, made)
         self.write_feeds(tree, articles, made)
         return BuildReport(

@@ -38,6 +38,10 @@ class Claims:
         for parent in parents:
             self.folders.setdefault(parent, (path, owner))
 
+    def paths(self) -> set[str]:
+        """Every path that is taken, as it is written."""
+        return {path for path, _ in self.files.values()}
+
     def has(self, path: str) -> bool:
         """Whether `path` is taken."""
         return _same(path) in self.files

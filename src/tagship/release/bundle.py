@@ -1,7 +1,8 @@
 """A tag packed: its manifest, its objects, its lock, and the digest that is the same on any machine.
 
-`app/` holds the commit's files (and what `build:` commands made of them), `public/` what the press built. The digest
-covers both and the lock's meaning; wheels differ by host and are chosen later (`wheels`). docs/adr/0004 says why.
+`app/` holds the commit's files (and what `build:` commands made of them), `public/` what the press built, each text
+with its compressed form beside it, `redirects/` the site's old addresses. The digest covers them and the lock's
+meaning; wheels differ by host and are chosen later (`wheels`). docs/adr/0004 says why.
 """
 
 from __future__ import annotations
@@ -20,7 +21,20 @@ from tagship.config import Config
 from tagship.errors import BundleRefused, ConfigError
 from tagship.events import Event, Listener, ignore
 from tagship.manifest import Entry, File, Link, Manifest
-from tagship.release import builds, disk, git, lockfile, packed, scratch, tagbook, tags, tree, wheels
+from tagship.release import (
+    builds,
+    disk,
+    git,
+    gzipped,
+    lockfile,
+    packed,
+    redirects,
+    scratch,
+    tagbook,
+    tags,
+    tree,
+    wheels,
+)
 from tagship.release.hostpython import HostPython
 from tagship.release.lockfile import Lock
 from tagship.release.packed import Packed
@@ -28,7 +42,7 @@ from tagship.release.store import ObjectStore
 from tagship.release.tags import Tag
 from tagship.release.wheelcache import Wheel, hash_file
 
-FORMAT = 1
+FORMAT = 2
 """Counts up when the same tag would become another bundle."""
 
 Press = Callable[[Path, Path, Config, datetime], object]
@@ -105,7 +119,7 @@ def pack(
         saved = _Packing(repo, tag, config, store, cache, progress).pack(press)
         packed.save(repo, name, saved)
         packed.prune(repo, store, now=time.time())
-    lock = _lock(saved.manifest, config.app.lock, tag, store)
+    lock = _app_lock(saved.manifest, config, tag, store)
     return Bundle(tag, config, saved.manifest, lock, saved.project_wheel)
 
 
@@ -148,7 +162,7 @@ class _Packing:
     def pack(self, press: Press | None) -> Packed:
         app = self.commit_entries()
         manifest = self.manifest(app)
-        _lock(manifest, self.config.app.lock, self.tag, self.store)
+        _app_lock(manifest, self.config, self.tag, self.store)
         builds_something = bool(self.config.build) or self.config.app.package
         if press is None and not builds_something:
             return Packed(manifest, None)
@@ -163,7 +177,10 @@ class _Packing:
             public = work / "public"
             if press is not None:
                 press(copy, public, self.config, self.tag.time)
+                gzipped.add(public)
             site = self.take_in(public, "public/") if public.is_dir() else []
+            if self.config.site is not None:
+                site += redirects.entries(self.config.site.redirects, self.store)
             wheel = self.project_wheel(copy, work, tools) if tools and self.config.app.package else None
         return Packed(self.manifest([*app, *site]), wheel)
 
@@ -209,6 +226,12 @@ class _Packing:
 
 def _without_prefix(entries: list[Entry]) -> list[Entry]:
     return [dataclasses.replace(entry, path=entry.path.removeprefix("app/")) for entry in entries]
+
+
+def _app_lock(manifest: Manifest, config: Config, tag: Tag, store: ObjectStore) -> Lock:
+    """The lock of the virtualenv; an empty one where nothing of the application runs, and so nothing is installed."""
+    where = config.app.lock
+    return _lock(manifest, where, tag, store) if config.app.runs else Lock(f"{tag.name}:{where}", ())
 
 
 def _lock(manifest: Manifest, path: str, tag: Tag, store: ObjectStore) -> Lock:
