@@ -55,6 +55,7 @@ DATABASES = {
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 MEDIA_ROOT = BASE / "media"
 MEDIA_URL = "/media/"
+FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o755  # nginx reads them, whatever the umask
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000
 
 # `collectstatic` fills the release's own folder; names hold the content's digest, so browsers may keep them for ever.
