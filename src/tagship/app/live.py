@@ -19,7 +19,7 @@ from tagship.ship.outcome import HostOutcome, Outcome
 
 
 def of_role(on: OnStage, role: str) -> OnStage:
-    """The stage with only its hosts of `role`; all of them if it is empty. Raises `UsageError` where there is none."""
+    """The stage with only its hosts of `role`, or all if it is empty. Raises `UsageError` if none is."""
     if not role:
         return on
     roles = sorted({name for host in on.stage.hosts for name in host.roles} or {"web"})
@@ -56,7 +56,7 @@ def logs(on: OnStage, *, lines: int, release: str | None, follow: bool) -> Outco
 def run(on: OnStage, argv: Sequence[str], *, dry: bool, source: Source | None) -> Outcome:
     """Run `argv` in the environment of what is live, on every host; `source` is its input, where that is one host.
 
-    Raises `HostRefused` where it can't begin anywhere, `Interrupted`; the outcome's error is `RunFailed` where it failed.
+    Raises `HostRefused` where it can't begin anywhere, and `Interrupted`; a failure is the outcome's `RunFailed`.
     """
     with _connect(on) as fleet:
         if dry:
@@ -121,6 +121,16 @@ def unset(on: OnStage, name: str, *, owner: str) -> Outcome:
 def copy(on: OnStage, *, owner: str) -> Outcome:
     """Give the newest version to the hosts that lack it: those that have joined the stage since."""
     return _change(on, lambda fleet: envs.copy(fleet, owner=owner, tell=on.listener))
+
+
+def check_name(name: str) -> None:
+    """Raise `UsageError` for what can't be a variable's name."""
+    envs.check_name(name)
+
+
+def check_value(name: str, value: bytes) -> str:
+    """The value as text; raises `UsageError`, which doesn't show it, for what can't be kept."""
+    return envs.check_value(name, value)
 
 
 def _change(on: OnStage, work: Callable[[Fleet], envs.Changed]) -> Outcome:
