@@ -54,6 +54,8 @@ VERBS = {
     "envput": Verb("envs", "envput", takes_data=True),
     "envdrop": Verb("envs", "envdrop"),
     "verify": Verb("verify", "verify", needs_lock=False),
+    "look": Verb("outfit", "look", needs_lock=False),
+    "apply": Verb("outfit", "apply", needs_lock=False),
 }
 
 

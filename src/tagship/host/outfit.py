@@ -1,0 +1,126 @@
+"""The verbs `look` and `apply`: what a host lacks of its outfit, and giving it that. Sent by `fab setup` only.
+
+The outfit is a list of resources, each a row with a `kind`; what each kind's row holds is told in its module. Whoever
+asks is root here; what another user could have put into the way is refused, not followed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from typing import Any, Callable
+
+from tagship.host import files, outfit_files, outfit_folders, outfit_system, outfit_users
+from tagship.host.context import Args, Context
+from tagship.host.faults import Gone, Problem, failed, from_os_error, usage
+from tagship.host.lifeline import Lifeline
+from tagship.host.outfit_work import State, Work
+
+LOCK = "/run/tagship-setup.lock"
+NOTES = "/etc/tagship"
+
+KINDS: dict[str, tuple[Callable[[Work, Args], State], Callable[[Work, Args], None]]] = {
+    "package": (outfit_system.look_package, outfit_system.make_package),
+    "user": (outfit_users.look_user, outfit_users.make_user),
+    "member": (outfit_users.look_member, outfit_users.make_member),
+    "keys": (outfit_users.look_keys, outfit_users.make_keys),
+    "folder": (outfit_folders.look_folder, outfit_folders.make_folder),
+    "file": (outfit_files.look_file, outfit_files.make_file),
+    "link": (outfit_files.look_link, outfit_files.make_link),
+    "aside": (outfit_files.look_aside, outfit_files.make_aside),
+    "needs": (outfit_files.look_needs, outfit_files.make_needs),
+    "unit": (outfit_system.look_unit, outfit_system.make_unit),
+    "act": (outfit_system.look_act, outfit_system.make_act),
+}
+"""Who looks at a kind of resource, and who makes it; acts are made in their place whenever anything is."""
+
+
+def look(context: Context, args: Args) -> dict[str, Any]:
+    """The verb `look`: how each resource differs, and every reason why it can't be had; changes nothing."""
+    states, refusals = _look(Work(context), _rows(args))
+    return {
+        "states": [state._asdict() for state in states],
+        "refusals": [{"what": problem.what, "cure": problem.cure} for problem in refusals],
+        "unfinished": os.path.lexists(_note(args)),
+    }
+
+
+def apply(context: Context, args: Args) -> dict[str, Any]:
+    """The verb `apply`: make what differs, in order, or put the changed files back.
+
+    `changes` are the numbers of the resources that differed when the plan was made: if others do now, it is refused.
+    """
+    work, rows, note = Work(context), _rows(args), _note(args)
+    lock = os.open(LOCK, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        _take(lock)
+        states, refusals = _look(work, rows)
+        if refusals:
+            raise refusals[0]
+        changes = [number for number, state in enumerate(states) if state.differs]
+        if changes != args.items("changes"):
+            raise Problem("refused", "it changed after it was looked at", "run it again: it will plan anew")
+        os.makedirs(NOTES, 0o755, exist_ok=True)
+        files.write(note, b"")  # until its end: a setup that was cut off is known by it, and all acts are done again
+        _make_all(work, rows, set(changes), note)
+    finally:
+        os.close(lock)
+    return {"made": len(changes)}
+
+
+def _make_all(work: Work, rows: list[Args], changes: set[int], note: str) -> None:
+    try:
+        for number, row in enumerate(rows):
+            work.context.progress(number, len(rows), "resources")
+            if number in changes or row.text("kind") == "act":
+                KINDS[row.text("kind")][1](work, row)
+    except (Problem, OSError, Gone) as error:
+        work.context.lifeline = Lifeline()  # also where the client is gone: what was changed is still put back
+        left = work.put_back()
+        if not left:
+            files.remove(note)
+        if isinstance(error, Gone):
+            raise
+        problem = error if isinstance(error, Problem) else from_os_error(error)
+        raise _told(problem, left) from error
+    files.remove(note)
+
+
+def _told(problem: Problem, left: list[str]) -> Problem:
+    told = failed(problem.what, problem.cure, [*problem.tail, *left])
+    told.data = {"back": not left}
+    return told
+
+
+def _look(work: Work, rows: list[Args]) -> tuple[list[State], list[Problem]]:
+    states, refusals = [], []
+    for row in rows:
+        try:
+            states.append(KINDS[row.text("kind")][0](work, row))
+        except Problem as problem:
+            if problem.kind != "refused":
+                raise
+            states.append(State(False))
+            refusals.append(problem)
+    return states, refusals
+
+
+def _rows(args: Args) -> list[Args]:
+    rows = [Args(row) for row in args.items("resources")]
+    for row in rows:
+        if row.text("kind") not in KINDS:
+            raise usage("there is no resource of the kind `{}`".format(row.text("kind")))
+    return rows
+
+
+def _note(args: Args) -> str:
+    return os.path.join(NOTES, ".{}.unfinished".format(os.path.basename(args.text("name"))))
+
+
+def _take(lock: int) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise Problem(
+            "locked", "another setup is under way there", "wait until it has ended, then try again"
+        ) from None

@@ -1,0 +1,159 @@
+"""Folders, of root's and of others.
+
+`folder`: `path`, `owner`, `group`, `mode` (octal), `passed` (whether others must be able to pass through all folders
+above), `ours` (a name inside by which a folder of root's with something in it is known to be ours).
+"""
+
+from __future__ import annotations
+
+import errno
+import grp
+import os
+import pwd
+import stat
+from typing import Optional
+
+from tagship.host import files
+from tagship.host.context import Args
+from tagship.host.faults import refused
+from tagship.host.outfit_work import State, Work, in_the_way, mode_of
+
+
+def look_folder(work: Work, row: Args) -> State:  # noqa: ARG001
+    """Whether owner, group and mode are as wanted. Raises `refused` for what isn't a folder, or somebody else's."""
+    path, owner = row.text("path"), _uid(row.text("owner"))
+    _check_way(path, {0, owner}, passed=bool(row.raw().get("passed")))
+    try:
+        found = os.lstat(path)
+    except FileNotFoundError:
+        return State(True)
+    if stat.S_ISLNK(found.st_mode) and found.st_uid == 0 and owner == 0:
+        found = os.stat(path)
+    if not stat.S_ISDIR(found.st_mode):
+        raise in_the_way(path, "is not a folder")
+    if found.st_uid not in (0, owner):
+        what = "{} belongs to {}".format(path, _name(found.st_uid))
+        raise refused(what, "chown it to {} if it is meant, or set another `root`".format(row.text("owner")))
+    if found.st_uid == 0 != owner and row.raw().get("ours") and os.listdir(path):
+        what = "{} is root's, and there is something in it".format(path)
+        raise refused(what, "chown it to {} if it is meant, or set another `root`".format(row.text("owner")))
+    return _compared(row, found)
+
+
+def make_folder(work: Work, row: Args) -> None:
+    """Make it, and those of root's above it; or give it owner and mode. No link is followed on the way."""
+    path = os.path.normpath(row.text("path"))
+    parent = _descend(os.path.realpath(os.path.dirname(path)))
+    name = os.path.basename(path)
+    try:
+        try:
+            os.mkdir(name, 0o700, dir_fd=parent)
+            work.owe(path, lambda: _remove_empty(path))
+        except FileExistsError:
+            pass
+        folder = os.open(name, files.FOLDER, dir_fd=parent)
+        try:
+            before = os.fstat(folder)
+            work.owe(path, lambda: _give(path, before.st_uid, before.st_gid, stat.S_IMODE(before.st_mode)))
+            os.fchown(folder, pwd.getpwnam(row.text("owner")).pw_uid, grp.getgrnam(row.text("group")).gr_gid)
+            os.fchmod(folder, mode_of(row.text("mode")))
+        finally:
+            os.close(folder)
+    finally:
+        os.close(parent)
+
+
+def _compared(row: Args, found: os.stat_result) -> State:
+    words = []
+    if found.st_uid != _uid(row.text("owner")):
+        words.append("owner {}".format(_name(found.st_uid)))
+    if found.st_gid != _gid(row.text("group")):
+        words.append("group {}".format(_group_name(found.st_gid)))
+    if stat.S_IMODE(found.st_mode) != mode_of(row.text("mode")):
+        words.append("mode {:04o}".format(stat.S_IMODE(found.st_mode)))
+    return State(bool(words), ", ".join(words))
+
+
+def _check_way(path: str, owners: set[Optional[int]], *, passed: bool) -> None:
+    """All folders above must be root's or the owner's: through anybody else's, root would act for them."""
+    parts = [part for part in os.path.dirname(os.path.normpath(path)).split("/") if part]
+    for count in range(len(parts) + 1):
+        above = "/" + "/".join(parts[:count])
+        try:
+            link, found = os.lstat(above), os.stat(above)
+        except FileNotFoundError:
+            return
+        if not stat.S_ISDIR(found.st_mode):
+            raise in_the_way(above, "is not a folder")
+        if stat.S_ISLNK(link.st_mode) and link.st_uid != 0:
+            raise refused("{} is a link that isn't root's".format(above), "set another `root`")
+        if found.st_uid not in owners:
+            what = "{}, above {}, belongs to {}".format(above, path, _name(found.st_uid))
+            raise refused(what, "set another `root`")
+        if found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX:
+            raise refused("{}, above {}, can be written by anybody".format(above, path), "chmod o-w {}".format(above))
+        if passed and not found.st_mode & stat.S_IXOTH:
+            what = "{}, above {}, lets no other user pass: neither nginx nor the service".format(above, path)
+            raise refused(what, "chmod o+x {}, or set another `root`".format(above))
+
+
+def _descend(path: str) -> int:
+    """Open a folder from / downwards, following no link, and make those that are missing."""
+    folder = os.open("/", files.FOLDER)
+    for part in [part for part in path.split("/") if part]:
+        try:
+            try:
+                inner = os.open(part, files.FOLDER, dir_fd=folder)
+            except FileNotFoundError:
+                os.mkdir(part, 0o755, dir_fd=folder)
+                inner = os.open(part, files.FOLDER, dir_fd=folder)
+                os.fchmod(inner, 0o755)  # whatever the umask
+        finally:
+            os.close(folder)
+        folder = inner
+    return folder
+
+
+def _give(path: str, uid: int, gid: int, mode: int) -> None:
+    folder = os.open(path, files.FOLDER)
+    try:
+        os.fchown(folder, uid, gid)
+        os.fchmod(folder, mode)
+    finally:
+        os.close(folder)
+
+
+def _remove_empty(path: str) -> None:
+    try:
+        os.rmdir(path)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.ENOENT):
+            raise
+
+
+def _uid(name: str) -> Optional[int]:
+    try:
+        return pwd.getpwnam(name).pw_uid
+    except KeyError:
+        return None
+
+
+def _gid(name: str) -> Optional[int]:
+    try:
+        return grp.getgrnam(name).gr_gid
+    except KeyError:
+        return None
+
+
+def _name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def _group_name(gid: int) -> str:
+    try:
+        return grp.getgrgid(gid).gr_name
+    except KeyError:
+        return str(gid)
