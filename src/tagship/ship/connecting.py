@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tagship import config
 from tagship.errors import UsageError
 from tagship.ship.fleet import Fleet, Place, Pulse, Question
 from tagship.ship.transport import LocalTransport
 
+if TYPE_CHECKING:
+    from tagship.ship.ssh import SshTransport
+
 LOCAL_ROOT = ".tagship/local"
+DEPLOY = "deploy"
+"""Who logs in to hosts with units, where nothing else is said."""
 
 
 def places(name: str, stage: config.Stage, app: str, project: Path) -> tuple[Place, ...]:
@@ -23,8 +29,6 @@ def places(name: str, stage: config.Stage, app: str, project: Path) -> tuple[Pla
             raise UsageError(f"the stage `{name}` has no hosts", cure=f"give it some in {config.FILE_NAME}")
         root = project / (stage.root or LOCAL_ROOT)
         return (Place(config.LOCAL_STAGE, str(root.absolute()), stage.listens, LocalTransport()),)
-    from tagship.ship.ssh import SshTransport  # Fabric and Paramiko, only where they are used
-
     found: dict[str, Place] = {}
     for host in stage.hosts:
         called = host.name or host.host
@@ -33,16 +37,27 @@ def places(name: str, stage: config.Stage, app: str, project: Path) -> tuple[Pla
             raise UsageError(f"the stage `{name}` has two hosts called {called}", cure="give one another `name:`")
         if not root_on_host.startswith("/"):
             raise UsageError(f"the root {root_on_host} of {called} is not absolute", cure="begin it with /")
-        transport = SshTransport(
-            called,
-            host.host,
-            user=host.user,
-            port=host.port,
-            identity=_file(project, host.identity),
-            known_hosts=_file(project, host.known_hosts),
-        )
-        found[called] = Place(called, root_on_host, host.front or stage.listens, transport)
+        found[called] = Place(called, root_on_host, host.front or stage.listens, transport(host, stage, project))
     return tuple(found.values())
+
+
+def transport(host: config.Host, stage: config.Stage, project: Path, *, user: str | None = None) -> SshTransport:
+    """The way to a host of `stage`, as `user` instead of the one who deploys there.
+
+    Where neither `user:` nor OpenSSH's configuration says who deploys to a host with units, it is `deploy`: whom
+    `fab setup` makes.
+    """
+    from tagship.ship.ssh import SshTransport  # Fabric and Paramiko, only where they are used
+
+    return SshTransport(
+        host.name or host.host,
+        host.host,
+        user=user or host.user,
+        port=host.port,
+        identity=_file(project, host.identity),
+        known_hosts=_file(project, host.known_hosts),
+        usual=DEPLOY if stage.runs_units else None,
+    )
 
 
 def connect(name: str, stage: config.Stage, app: config.App, project: Path, *, pulse: Pulse | None = None) -> Fleet:

@@ -38,20 +38,27 @@ class SshTransport:
     port: int | None = None
     identity: Path | None = None
     known_hosts: Path | None = None
+    usual: str | None = None
+    """Who logs in where neither `user` nor OpenSSH's configuration says who does."""
 
     level = 6
+
+    def endpoint(self) -> Endpoint:
+        """Where and how it is reached, everything resolved. Raises `HostRefused`."""
+        return resolve(
+            self.host,
+            user=self.user,
+            port=self.port,
+            identity=self.identity,
+            known_hosts=self.known_hosts,
+            usual=self.usual,
+        )
 
     def connect(self, argv: Sequence[str]) -> Channel:
         """Run `argv` there and return its channel. Raises `HostRefused`; before authentication for a wrong key."""
         opened: list[Any] = []
         try:
-            endpoint = resolve(
-                self.host,
-                user=self.user,
-                port=self.port,
-                identity=self.identity,
-                known_hosts=self.known_hosts,
-            )
+            endpoint = self.endpoint()
             gateway: Any = endpoint.proxy_command
             for jump in endpoint.jumps:
                 host, user, port = split_jump(jump)

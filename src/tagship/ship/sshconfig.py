@@ -50,10 +50,12 @@ def resolve(
     port: int | None = None,
     identity: Path | None = None,
     known_hosts: Path | None = None,
+    usual: str | None = None,
 ) -> Endpoint:
     """Everything OpenSSH's configuration says of `host`, with what is given here in its place.
 
-    Raises `HostRefused` if the configuration can't be read, or `identity` isn't there.
+    `usual` is who logs in where nobody says who does: OpenSSH then takes the user of this machine. Raises
+    `HostRefused` if the configuration can't be read, or `identity` isn't there.
     """
     if identity is not None and not identity.is_file():
         raise HostRefused(f"there is no private key {identity}", host=host, cure="mend `identity:` of this host")
@@ -63,10 +65,12 @@ def resolve(
     alias = _one(options, "hostkeyalias")
     timeout = _one(options, "connecttimeout")
     files = (known_hosts,) if known_hosts else _known_hosts(options)
+    here = getpass.getuser()
+    asked = _one(options, "user") or here
     return Endpoint(
         hostname=_one(options, "hostname") or host,
         port=port or int(_one(options, "port") or 22),
-        user=user or _one(options, "user") or getpass.getuser(),
+        user=user or (usual if usual and asked == here else asked),
         identities=(identity,) if identity else _existing(options.get("identityfile") or _IDENTITIES),
         identities_only=_one(options, "identitiesonly") == "yes",
         known_hosts=files,
