@@ -1,0 +1,78 @@
+"""`fab setup`: the hosts of a stage, made ready by an admin."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tagship.app.project import Project
+from tagship.config import FILE_NAME, Stage
+from tagship.errors import ConfigError, UsageError
+from tagship.events import Listener
+from tagship.ship import connecting
+from tagship.ship.outcome import Outcome
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A stage whose hosts are to be made ready."""
+
+    project: Project
+    name: str
+    stage: Stage
+    listener: Listener
+
+    def run(self, *, admin: str, key: Path | None, dry: bool) -> Outcome:
+        """Look at every host as `admin`, tell what differs, and make it; `dry` stops once that is told.
+
+        `key` is a file of public keys that are let in, instead of those of the identities used. Raises, with nothing
+        changed, `UsageError`, `ConfigError`, `HostRefused`, `Refused`.
+        """
+        if not self.stage.hosts or not self.stage.runs_units:
+            raise UsageError(
+                f"the stage `{self.name}` needs no setup: plain processes serve it",
+                where=FILE_NAME,
+                cure="--stage one with hosts and `service: {kind: systemd}`, which is the default there",
+            )
+        from tagship.ship.setup.agents import Admin, Agents  # Fabric and Jinja2, only where there are hosts
+        from tagship.ship.setup.carrying import set_up
+        from tagship.ship.setup.keys import keys_for, shown
+        from tagship.ship.setup.settings import settings_of
+        from tagship.ship.setup.wanted import wanted
+
+        app, root = self.project.config.app, self.project.root
+        template = self._template()
+        admins, outfits = [], {}
+        for host in self.stage.hosts:
+            called = host.name or host.host
+            endpoint = connecting.transport(host, self.stage, root).endpoint()
+            keys = keys_for(endpoint, key)
+            settings = settings_of(
+                app,
+                self.name,
+                self.stage,
+                host,
+                deploy=endpoint.user,
+                keys=keys,
+                keys_shown=shown(keys),
+                template=template,
+            )
+            outfits[called] = wanted(settings)
+            admins.append(Admin(called, admin, connecting.transport(host, self.stage, root, user=admin)))
+        with Agents(admins, parallel=self.stage.rollout.parallel) as agents:
+            return set_up(agents, f"{app.name}-{self.name}", self.name, outfits, self.listener, dry=dry)
+
+    def _template(self) -> str | None:
+        """The text of the project's own template of nginx's site. Raises `ConfigError`."""
+        name = self.stage.nginx.template
+        if name is None:
+            return None
+        try:
+            return (self.project.root / name).read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(
+                f"can't be read: {error}",
+                path=name,
+                key=f"stages.{self.name}.nginx.template",
+                cure="make it, or leave the key out: then tagship's own is used",
+            ) from None

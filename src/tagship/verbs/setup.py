@@ -1,0 +1,43 @@
+"""`fab setup`: makes bare hosts ready, as an admin; everything after it goes without one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from invoke.context import Context
+from invoke.tasks import task
+
+from tagship.config import LOCAL_STAGE
+from tagship.verbs.staged import HELP, is_dry, on_stage
+
+if TYPE_CHECKING:
+    from tagship.app.stage import OnStage
+    from tagship.report import Report
+    from tagship.ship.outcome import Outcome
+
+_ADMIN = {
+    "admin": "who logs in to set up: root, or somebody who may `sudo` without a password",
+    "key": "a file of public keys to let in who deploys, instead of those that you log in with",
+}
+
+
+@task(help={**HELP, **_ADMIN})
+def setup(
+    context: Context,
+    stage: str = LOCAL_STAGE,
+    admin: str = "root",
+    key: str = "",
+    limit: str = "",
+    json: bool = False,
+) -> None:
+    """Make hosts ready for deploys: users, units, nginx; twice changes nothing."""
+
+    def work(fleet: OnStage, report: Report) -> Outcome:
+        from tagship.app.setup import Setup  # only when the verb runs, so that `fab --list` stays quick
+
+        given = Path(key).expanduser() if key else None
+        made = Setup(fleet.project, fleet.name, fleet.stage, report)
+        return made.run(admin=admin, key=given, dry=is_dry(context))
+
+    on_stage(context, json, stage, limit, work)
