@@ -36,7 +36,6 @@ def site(settings: Settings) -> str:
 
 def variables(settings: Settings) -> dict[str, Any]:
     """What a template may name (docs/serving.md tells people)."""
-    nginx = settings.nginx
     return {
         "name": settings.name,
         "app": settings.app,
@@ -47,12 +46,7 @@ def variables(settings: Settings) -> dict[str, Any]:
         "helper": HELPER,
         "runs": settings.runs,
         "served": settings.served,
-        "names": nginx.names,
-        "listen": nginx.listen,
-        "default": not nginx.names,
-        "tls": nginx.tls,
-        "max_body": nginx.max_body,
-        "nginx": nginx.user if settings.web else None,
+        "nginx": settings.nginx if settings.web else None,
         "memory": settings.memory,
         "stop_seconds": settings.stop_seconds,
         "umask": "0022" if settings.served else "0027",
@@ -63,7 +57,7 @@ def variables(settings: Settings) -> dict[str, Any]:
 
 def _fill(text: str, values: dict[str, Any], called: str) -> str:
     environment = Environment(  # noqa: S701  (configuration files: nothing to escape)
-        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+        undefined=StrictUndefined, keep_trailing_newline=True
     )
     try:
         return environment.from_string(text).render(values)

@@ -23,8 +23,8 @@ from tagship.ship.setup.resources import (
 )
 from tagship.ship.setup.settings import Settings
 
-MARK = "tagship"
-"""Every file of ours says so."""
+MARK = "fab setup"
+"""Every file of ours says who wrote it."""
 PYTHON = "/usr/bin/python3"
 SITES = "/etc/nginx/sites-available", "/etc/nginx/sites-enabled"
 
