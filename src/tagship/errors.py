@@ -14,6 +14,7 @@
     ├── CommandFailed            3  a build command failed on this machine; nothing was changed
     ├── HostFailed               1  a verb failed on a host midway; ship turns it into one of the next two
     │   └── LinkLost             1  the connection ended or went silent
+    ├── HookFailed               1  a hook of the project's own failed midway; ship turns it into the same
     ├── Restored                 4  a deploy or rollback failed; everything was put back
     ├── RunFailed                4  a command of `fab run` failed; no release was changed
     ├── Degraded                 5  a person must act; says where each host stands
@@ -172,6 +173,10 @@ class LinkLost(HostFailed):
 
     def __init__(self, what: str, *, host: str, cure: str = "", tail: Sequence[str] = ()) -> None:
         super().__init__(what, host=host, kind="lost", cure=cure, tail=tail)
+
+
+class HookFailed(TagshipError):
+    """A hook failed on this machine; the executor makes Restored or Degraded of it, or a warning after `commit`."""
 
 
 class Restored(TagshipError):

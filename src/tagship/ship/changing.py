@@ -11,6 +11,7 @@ from tagship.events import Event, Listener
 from tagship.ship.deploy import plan_deploy, settled_release
 from tagship.ship.executor import GRACE, carry_out
 from tagship.ship.fleet import Fleet, raise_all
+from tagship.ship.hooks import NO_HOOKS, Hooks
 from tagship.ship.loading import feed_of, fit
 from tagship.ship.outcome import Outcome
 from tagship.ship.plan import Plan, render, to_json
@@ -30,15 +31,16 @@ def deploy(
     listener: Listener,
     *,
     made: Made,
+    hooks: Hooks = NO_HOOKS,
     dry: bool = False,
     grace: float = GRACE,
 ) -> Outcome:
     """Make `shipment` live on every host, or put everything back; `dry` stops once the plan is told.
 
-    `grace` is seconds that steps under way may still take once the deploy has failed or was interrupted. Raises,
-    with nothing changed, `HostRefused`, `Refused`, `Locked`, `StalePlan`, `Interrupted`.
+    `hooks` are the project's own. `grace` is seconds that steps under way may still take once the deploy has failed
+    or was interrupted. Raises, with nothing changed, `HostRefused`, `Refused`, `Locked`, `StalePlan`, `Interrupted`.
     """
-    facts = _settings(fleet, stage)
+    facts = _settings(fleet, stage, hooks)
     service = ProcessService(facts)
     if settled_release(fleet.surveys, shipment, facts) is not None:
         cargo: Mapping[str, Cargo] = {}
@@ -48,7 +50,8 @@ def deploy(
         cargo = fit(fleet, shipment, facts)
         _refuse(fleet, shipment.app, {host: load.need for host, load in cargo.items()})
     plan = plan_deploy(fleet.surveys, shipment, cargo, facts, service, made)
-    return _follow(plan, fleet, listener, owner=made.by, feed=feed_of(shipment, cargo), dry=dry, grace=grace)
+    feed = feed_of(shipment, cargo)
+    return _follow(plan, fleet, listener, facts, owner=made.by, feed=feed, dry=dry, grace=grace)
 
 
 def rollback(
@@ -58,13 +61,14 @@ def rollback(
     *,
     owner: str,
     to: str | None = None,
+    hooks: Hooks = NO_HOOKS,
     dry: bool = False,
 ) -> Outcome:
     """Go down to the previous good release, or to the tag or id `to`. Raises as `deploy`."""
     _refuse_roots(fleet)
-    facts = _settings(fleet, stage)
+    facts = _settings(fleet, stage, hooks)
     plan = plan_rollback(fleet.surveys, facts, ProcessService(facts), to)
-    return _follow(plan, fleet, listener, owner=owner, dry=dry)
+    return _follow(plan, fleet, listener, facts, owner=owner, dry=dry)
 
 
 def start(fleet: Fleet, stage: config.Stage, listener: Listener, *, owner: str, dry: bool = False) -> Outcome:
@@ -72,7 +76,7 @@ def start(fleet: Fleet, stage: config.Stage, listener: Listener, *, owner: str, 
     _refuse_roots(fleet)
     facts = _settings(fleet, stage)
     plan = plan_bring_up(fleet.surveys, facts, ProcessService(facts))
-    return _follow(plan, fleet, listener, owner=owner, dry=dry)
+    return _follow(plan, fleet, listener, facts, owner=owner, dry=dry)
 
 
 def stop(
@@ -86,14 +90,14 @@ def stop(
     """Stop everything that runs; `current` stays, and `start` brings it up again. Raises as `deploy`."""
     facts = _settings(fleet, stage)
     plan = plan_stop(fleet.surveys, facts, ProcessService(facts))
-    return _follow(plan, fleet, listener, owner=owner, dry=dry)
+    return _follow(plan, fleet, listener, facts, owner=owner, dry=dry)
 
 
-def _settings(fleet: Fleet, stage: config.Stage) -> Stage:
+def _settings(fleet: Fleet, stage: config.Stage, hooks: Hooks = NO_HOOKS) -> Stage:
     """The stage's settings as plans need them."""
     fronts = {host: place.front for host, place in fleet.places.items()}
     roles = {host.name or host.host: host.roles for host in stage.hosts}
-    return Stage(fleet.question.stage, fronts, stage.keep, float(stage.drain), roles, stage.rollout)
+    return Stage(fleet.question.stage, fronts, stage.keep, float(stage.drain), roles, stage.rollout, hooks)
 
 
 def _refuse(fleet: Fleet, app: config.App, need: Mapping[str, Room]) -> None:
@@ -122,6 +126,7 @@ def _follow(
     plan: Plan,
     fleet: Fleet,
     listener: Listener,
+    stage: Stage,
     *,
     owner: str,
     dry: bool,
@@ -134,4 +139,4 @@ def _follow(
         previous = next(iter(plan.previous.values()), None)
         seconds = time.monotonic() - fleet.started
         return Outcome("planned", 0, plan.release, previous, seconds=seconds, bytes_sent=fleet.bytes_sent)
-    return carry_out(plan, fleet, listener, owner=owner, feed=feed, grace=grace)
+    return carry_out(plan, fleet, stage, listener, owner=owner, feed=feed, grace=grace)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from tagship.config import Argv
 from tagship.ship import heal, layout
+from tagship.ship.hooks import Change
 from tagship.ship.parts import Part, part_of
 from tagship.ship.plan import Phase, Plan, Step, plan_of
 from tagship.ship.services import Service
 from tagship.ship.settle import plan_settle
 from tagship.ship.shipment import Cargo, Made, Shipment, Stage
 from tagship.ship.survey import HostSurvey, Release
-from tagship.ship.switch import mark, plan_drain, plan_flip, plan_start
+from tagship.ship.switch import Runs, change_of, mark, plan_drain, plan_flip, plan_start, with_pauses
 
 
 def settled_release(surveys: Mapping[str, HostSurvey], shipment: Shipment, stage: Stage) -> str | None:
@@ -54,13 +55,15 @@ def plan_deploy(
             words += f", and {shipment.tag} is the same (tree, site and lock),"
         return plan_of("deploy", stage.name, surveys, settled, phases, f"{words} on")
     release = layout.release_id(1 + max(survey.highest for survey in surveys.values()), shipment.tag)
+    change = change_of("deploy", surveys, stage, release, shipment.tag)
     runs = {host: stage.part_of(shipment.app, host).runs for host in surveys}
     phases = (
         plan_settle(surveys, service),
-        plan_stage(shipment, cargo, stage, made, release),
-        *plan_live(surveys, stage, service, release, runs),
+        *stage.hooks.around("stage", change, plan_stage(shipment, cargo, stage, made, release)),
+        *plan_live(surveys, stage, service, change, runs),
     )
-    return plan_of("deploy", stage.name, surveys, release, phases, f"deploy {shipment.tag} as {release} to")
+    words = f"deploy {shipment.tag} as {release} to"
+    return plan_of("deploy", stage.name, surveys, release, phases, words, tag=shipment.tag)
 
 
 def plan_stage(shipment: Shipment, cargo: Mapping[str, Cargo], stage: Stage, made: Made, release: str) -> Phase:
@@ -77,18 +80,18 @@ def plan_live(
     surveys: Mapping[str, HostSurvey],
     stage: Stage,
     service: Service,
-    release: str,
-    runs: Mapping[str, Sequence[str]],
+    change: Change,
+    runs: Runs,
 ) -> tuple[Phase, ...]:
-    """From a sealed `release` on each host to one that is live, proven and marked good.
-
-    `runs` names the processes that it has on each host.
-    """
+    """From a sealed release on each host to one that is live, proven and marked good."""
+    release, around = change.release, stage.hooks.around
+    flips = plan_flip(surveys, stage, service, release, runs)
+    commit = Phase("commit", tuple(mark(host, release, "good", before=None) for host in surveys))
     return (
-        plan_start(surveys, stage, service, release, runs),
-        *plan_flip(surveys, stage, service, release, runs),
-        plan_drain(surveys, service, release),
-        Phase("commit", tuple(mark(host, release, "good", before=None) for host in surveys)),
+        *around("start", change, plan_start(surveys, stage, service, release, runs)),
+        *around("flip", change, *with_pauses(flips, stage, service, release, runs)),
+        *around("drain", change, plan_drain(surveys, service, release)),
+        *around("commit", change, commit),
         Phase("prune", tuple(_prune(host, stage.keep) for host in surveys), vital=False),
     )
 

@@ -8,11 +8,14 @@ import time
 from tagship.errors import Degraded, HostFailed, HostRefused, Interrupted, Restored, StalePlan
 from tagship.events import Event, Listener, ignore, note
 from tagship.ship.fleet import Fleet
+from tagship.ship.here import Here
+from tagship.ship.hooks import Change
 from tagship.ship.interrupts import Interrupts
 from tagship.ship.locks import Claim, give_back, take_all
 from tagship.ship.outcome import HostOutcome, Outcome
-from tagship.ship.plan import Plan
+from tagship.ship.plan import HERE, Plan
 from tagship.ship.send import Feed
+from tagship.ship.shipment import Stage
 from tagship.ship.unwind import HostState, Unwind
 from tagship.ship.work import Failure, Work
 
@@ -23,6 +26,7 @@ GRACE = 10.0
 def carry_out(
     plan: Plan,
     fleet: Fleet,
+    stage: Stage,
     listener: Listener = ignore,
     *,
     owner: str,
@@ -31,9 +35,9 @@ def carry_out(
 ) -> Outcome:
     """Lock every host, see that none has changed since `plan` was made, then do it; unwind if a step fails.
 
-    `owner` is told to whoever finds the locks; `feed` opens the objects that hosts lack. The outcome is `unchanged`,
-    `live` or `stopped`, or has an error: `Restored`, `Degraded`, `Interrupted`. Raises, with nothing changed,
-    `Locked`, `StalePlan`, `HostRefused` and `Interrupted`.
+    `stage` is what the plan was made for, with its hooks; `owner` is told to whoever finds the locks; `feed` opens
+    the objects that hosts lack. The outcome is `unchanged`, `live` or `stopped`, or has an error: `Restored`,
+    `Degraded`, `Interrupted`. Raises, with nothing changed, `Locked`, `StalePlan`, `HostRefused` and `Interrupted`.
     """
     if plan.empty:
         return _well(plan, fleet, "unchanged")
@@ -50,7 +54,8 @@ def carry_out(
             _check_fresh(plan, fleet)
             if interrupts.wished:
                 raise Interrupted("interrupted; nothing was changed")
-            work = Work(plan, fleet, tell, interrupts, feed=feed, grace=grace)
+            here = Here(Change.of(plan, stage.roles), stage.hooks, fleet, tell)
+            work = Work(plan, fleet, here, tell, interrupts, feed=feed, grace=grace)
             return _transact(plan, fleet, tell, claim, work)
         finally:
             give_back(fleet, sorted(fleet.hosts), tell)
@@ -115,7 +120,7 @@ def _ill(plan: Plan, fleet: Fleet, failure: Failure, states: dict[str, HostState
 
 def _verdict(failure: Failure, states: dict[str, HostState]) -> Restored | Degraded | Interrupted:
     cause, step = failure.error, failure.step
-    where = cause.where if step is None else f"{step.host}, {step.title}"
+    where = _where(failure)
     what = cause.what if step is None else cause.what.removeprefix(f"{step.title} ")  # `where` says it already
     back = all(state.back for state in states.values())
     away = [f"{state.host}: {state.words}" for state in states.values() if not state.reached or state.errors]
@@ -129,6 +134,15 @@ def _verdict(failure: Failure, states: dict[str, HostState]) -> Restored | Degra
         f"{cause.cure}; everything was put back" if cause.cure else "everything was put back; mend it and try again"
     )
     return Restored(what, where=where, cure=cure, tail=[*cause.tail, *away])
+
+
+def _where(failure: Failure) -> str:
+    step, said = failure.step, failure.error.where
+    if step is None:
+        return said
+    if step.host == HERE:
+        return said or f"here, {step.title}"
+    return f"{step.host}, {step.title}"
 
 
 def _previous(plan: Plan) -> str | None:

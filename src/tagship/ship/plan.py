@@ -12,13 +12,22 @@ from tagship.ship.survey import HostSurvey
 Act = tuple[str, Mapping[str, Any]]
 """A verb of docs/agent.md and its arguments."""
 
+HERE = ""
+"""The host of steps that this machine takes: hooks and pauses."""
+
 LONG = 12
 """Lists longer than this are told by their length in a plan's JSON: a manifest has thousands of rows."""
+
+FEW = 4
+"""Neighbours that a plan names one by one are fewer than these."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One act on one host. `undo` is safe if the act never ran or half ran; `None` if there is nothing to undo."""
+    """One act on one host, or `HERE`.
+
+    `undo` is safe if the act never ran or half ran; `None` if there is nothing to undo.
+    """
 
     host: str
     title: str
@@ -59,6 +68,8 @@ class Plan:
     """What `current` names on each host now."""
     phases: tuple[Phase, ...]
     headline: str
+    tag: str | None = None
+    """What `release` was made of."""
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     """Of the surveys that the plan was made from, by host."""
 
@@ -78,15 +89,22 @@ def plan_of(
     release: str | None,
     phases: Iterable[Phase],
     words: str,
+    *,
+    tag: str | None = None,
 ) -> Plan:
-    """A plan for the hosts of `surveys`, without the phases in which nothing happens; `words` begin its headline."""
+    """A plan for the hosts of `surveys`, without the phases in which nothing happens; `words` begin its headline.
+
+    `tag` is needed only where `release` isn't on the hosts yet.
+    """
+    known = next((found for survey in surveys.values() if (found := survey.release(release))), None)
     return Plan(
         verb=verb,
         stage=stage,
         release=release,
         previous={host: survey.current for host, survey in surveys.items()},
         phases=phases_of(phases),
-        headline=f"{words} {stage} ({', '.join(surveys)})",
+        headline=f"{words} {stage} ({named(surveys, surveys)})",
+        tag=tag if known is None else known.tag,
         fingerprints={host: survey.fingerprint for host, survey in surveys.items()},
     )
 
@@ -102,12 +120,22 @@ def render(plan: Plan) -> list[str]:
     for phase in plan.phases:
         lines.append(phase.name if phase.vital else f"{phase.name} (a failure here is only a warning)")
         for title, steps in _by_title(phase).items():
-            hosts = [step.host for step in steps]
-            everyone = set(hosts) == set(plan.hosts)
-            text = f"  {title}" if everyone else f"  {title} [{', '.join(hosts)}]"
+            hosts = {step.host for step in steps}
+            text = f"  {title}" if hosts == set(plan.hosts) else f"  {title} [{named(hosts, plan.hosts)}]"
             undo = _undo_words(steps)
             lines.append(f"{text} · undo: {undo}" if undo else text)
     return lines
+
+
+def named(hosts: Iterable[str], fleet: Iterable[str]) -> str:
+    """`hosts` in the order of their `fleet`; four and more neighbours are told by the first and the last of them."""
+    chosen = set(hosts)
+    words: list[str] = ["here"] if HERE in chosen else []
+    for inside, run in itertools.groupby(fleet, key=chosen.__contains__):
+        if inside:
+            names = list(run)
+            words += names if len(names) < FEW else [f"{names[0]} … {names[-1]}"]
+    return ", ".join(words)
 
 
 def _by_title(phase: Phase) -> dict[str, list[Step]]:
@@ -132,14 +160,17 @@ def _undo_words(steps: list[Step]) -> str:
 
 
 def to_json(plan: Plan) -> list[dict[str, Any]]:
-    """The plan for programs: one object a phase; long lists in arguments are told as `{"count": n}`."""
+    """The plan for programs: one object a phase; long lists in arguments are told as `{"count": n}`.
+
+    `host` is null for what this machine does.
+    """
     return [
         {
             "phase": phase.name,
             "vital": phase.vital,
             "steps": [
                 {
-                    "host": step.host,
+                    "host": step.host or None,
                     "title": step.title,
                     "verb": step.verb,
                     "args": _short(step.args),

@@ -12,7 +12,7 @@ from tagship.ship.services import Service
 from tagship.ship.settle import plan_settle
 from tagship.ship.shipment import Stage
 from tagship.ship.survey import HostSurvey, Release
-from tagship.ship.switch import mark, on_host, plan_drain, plan_flip, plan_start
+from tagship.ship.switch import change_of, mark, on_host, plan_drain, plan_flip, plan_start
 
 
 def choose_target(surveys: Mapping[str, HostSurvey], stage: Stage, to: str | None) -> str:
@@ -43,7 +43,8 @@ def plan_rollback(surveys: Mapping[str, HostSurvey], stage: Stage, service: Serv
     """All of a rollback; `to` is a tag, a release id or `None` for the previous good one.
 
     What was current is marked `left` if it is newer than the target: then it is what was fled from. An empty plan
-    if the target is live and well already. Raises `Refused`.
+    if the target is live and well already. Canary and batches are those of a deploy, without its pauses: what is
+    fled from should be gone soon. Raises `Refused`.
     """
     target = choose_target(surveys, stage, to)
     if heal.common_release(surveys) == target:
@@ -51,12 +52,14 @@ def plan_rollback(surveys: Mapping[str, HostSurvey], stage: Stage, service: Serv
         words = f"heal {target}" if phases else f"nothing to do: {target} is live"
     else:
         runs = {host: on_host(survey, target).runs for host, survey in surveys.items()}
+        tag = on_host(next(iter(surveys.values())), target).tag
+        change, around = change_of("rollback", surveys, stage, target, tag), stage.hooks.around
         phases = (
             plan_settle(surveys, service, spare=(target,)),
-            plan_start(surveys, stage, service, target, runs),
-            *plan_flip(surveys, stage, service, target, runs),
-            plan_drain(surveys, service, target),
-            _commit(surveys, target),
+            *around("start", change, plan_start(surveys, stage, service, target, runs)),
+            *around("flip", change, *plan_flip(surveys, stage, service, target, runs)),
+            *around("drain", change, plan_drain(surveys, service, target)),
+            *around("commit", change, _commit(surveys, target)),
         )
         words = f"roll back to {target}"
     return plan_of("rollback", stage.name, surveys, target, phases, f"{words} on")

@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 
 from tagship.config import App, Rollout
 from tagship.manifest import Delta, Manifest
+from tagship.ship.hooks import NO_HOOKS, Hooks
 from tagship.ship.parts import WEB, Part, part_of
 from tagship.ship.survey import Room
 
@@ -89,6 +90,8 @@ class Stage:
     """What each host is for; one that isn't named answers requests, and does nothing else."""
     rollout: Rollout = Rollout()  # noqa: RUF009 - a frozen value
     """In which portions the fleet goes over to a release."""
+    hooks: Hooks = NO_HOOKS
+    """The project's own commands and functions around the phases."""
 
     def roles_of(self, host: str) -> tuple[str, ...]:
         """What `host` is for."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from tagship.ship.plan import Phase, Step
+from tagship.ship.hooks import Change
+from tagship.ship.plan import HERE, Phase, Step, phases_of
 from tagship.ship.services import Service
 from tagship.ship.shipment import Stage
 from tagship.ship.survey import HostSurvey, Release
@@ -35,15 +36,34 @@ def plan_flip(
     """Make `release` current and prove it: on the canary's hosts, then on the others in batches."""
     phases = []
     for name, hosts in portions(tuple(surveys), stage):
-        steps = []
+        steps: list[Step] = []
         for host in hosts:
             before = surveys[host].current
             if before != release:
                 steps.append(_flip(host, before, release))
-            if stage.is_web(host) or runs[host]:
-                steps.append(service.prove(host, release))
+            steps += _proofs(host, stage, service, release, runs)
         phases.append(Phase(name, tuple(steps)))
     return tuple(phases)
+
+
+def with_pauses(
+    flips: tuple[Phase, ...], stage: Stage, service: Service, release: str, runs: Runs
+) -> tuple[Phase, ...]:
+    """`flips` with the stage's pause between any two, and after it another look at all that has flipped so far.
+
+    Without that look a canary that dies in the pause would have died for nothing.
+    """
+    seconds = float(stage.rollout.pause)
+    phases: list[Phase] = []
+    flipped: list[str] = []
+    for flip in flips:
+        if phases and seconds:
+            wait = Step(HERE, f"wait {seconds:g} s", "pause", {"seconds": seconds})
+            again = [step for host in flipped for step in _proofs(host, stage, service, release, runs)]
+            phases += [Phase("pause", (wait,)), Phase("prove again", tuple(again))]
+        flipped += flip.by_host()
+        phases.append(flip)
+    return phases_of(phases)
 
 
 def portions(hosts: tuple[str, ...], stage: Stage) -> tuple[tuple[str, tuple[str, ...]], ...]:
@@ -75,12 +95,24 @@ def mark(host: str, release: str, state: str, *, before: str | None) -> Step:
     return Step(host, f"mark {release} {state}", "mark", {"release": release, "state": state}, undo=undo)
 
 
+def change_of(verb: str, surveys: Mapping[str, HostSurvey], stage: Stage, release: str, tag: str) -> Change:
+    """What hooks are told of a plan that makes `release` live."""
+    previous = next((survey.current for survey in surveys.values()), None)
+    roles = {host: stage.roles_of(host) for host in surveys}
+    return Change(verb, stage.name, release, tag, previous, tuple(surveys), roles)
+
+
 def on_host(survey: HostSurvey, release: str) -> Release:
     """What a host knows of a release that is known to be there; raises `LookupError` where it isn't."""
     known = survey.release(release)
     if known is None:
         raise LookupError(f"{release} is not on {survey.host}")
     return known
+
+
+def _proofs(host: str, stage: Stage, service: Service, release: str, runs: Runs) -> list[Step]:
+    """The proof of `release` on `host`; none where nothing runs and nothing is served."""
+    return [service.prove(host, release)] if stage.is_web(host) or runs[host] else []
 
 
 def _flip(host: str, before: str | None, release: str) -> Step:

@@ -12,9 +12,13 @@ from tagship.events import Event, Listener, note
 from tagship.ship import remarks
 from tagship.ship.crew import Crew
 from tagship.ship.fleet import Fleet
+from tagship.ship.here import Here
 from tagship.ship.interrupts import Interrupts
-from tagship.ship.plan import Phase, Plan, Step
+from tagship.ship.plan import HERE, Phase, Plan, Step
 from tagship.ship.send import Feed, compressed
+
+LEFT = 1.0
+"""Seconds that a hook function has to end, once what it waits for has been cut off."""
 
 TOLD_BYTES = 1024 * 1024
 """How much is sent between two progress events."""
@@ -38,6 +42,7 @@ class Work:
         self,
         plan: Plan,
         fleet: Fleet,
+        here: Here,
         tell: Listener,
         interrupts: Interrupts,
         *,
@@ -48,6 +53,7 @@ class Work:
         self.failure: Failure | None = None
         self._plan = plan
         self._fleet = fleet
+        self._here = here
         self._tell = tell
         self._interrupts = interrupts
         self._feed = feed
@@ -64,7 +70,8 @@ class Work:
         for phase in self._plan.phases:
             steps = phase.by_host()
             total = max(len(of_host) for of_host in steps.values())
-            self._tell(Event("phase", data={"phase": phase.name, "hosts": len(steps), "total": total}))
+            hosts = len(steps.keys() - {HERE})
+            self._tell(Event("phase", data={"phase": phase.name, "hosts": hosts, "total": total}))
             if phase.vital:
                 self._run_vital(phase, steps)
             else:
@@ -81,23 +88,36 @@ class Work:
             self._fail(Interrupted(f"interrupted during `{phase.name}`"), None)
             if crew.busy:
                 note(self._tell, f"interrupted; what is under way may take {self._grace:.0f} s more", level="warning")
-        if self._stop.is_set() and not crew.wait(self._grace):
-            # What takes longer is cut off: its agent hears of it and kills what it was running.
-            for host in crew.busy:
-                self._fleet.link(host).cut()
+        if self._stop.is_set():
+            self._here.end()
+            if not crew.wait(self._grace):
+                self._cut(crew)
+
+    def _cut(self, crew: Crew[None]) -> None:
+        """What takes longer than its grace is cut off: its agent hears of it and kills what it was running."""
+        for host in crew.busy - {HERE}:
+            self._fleet.link(host).cut()
+        self._here.cut()
+        if HERE not in crew.busy:
             crew.wait()
+        elif not crew.wait(LEFT):  # a function can't be killed
+            note(self._tell, "a hook didn't end in time, and goes on by itself", level="warning")
 
     def _run_tidy(self, phase: Phase, steps: dict[str, tuple[Step, ...]]) -> None:
         crew = Crew(lambda host: self._tidy(steps[host]), steps, self._fleet.parallel)
         self._interrupts.wake = crew.wake
         if not crew.wait(until=lambda: self._interrupts.wished):
             note(self._tell, f"interrupted during `{phase.name}`; the release is live", level="warning")
+            self._here.end()
+            if HERE in crew.busy:
+                crew.wait(self._grace)
 
     def _host(self, steps: tuple[Step, ...]) -> None:
         for step in steps:
             if self._stop.is_set():
                 return
-            self.begun[step.host].append(step)
+            if step.host != HERE:  # what this machine did has no undo
+                self.begun[step.host].append(step)
             try:
                 self._timed(step)
             except TagshipError as error:
@@ -114,7 +134,9 @@ class Work:
             try:
                 self._timed(step)
             except TagshipError as error:
-                note(self._tell, f"{step.title}: {error.what}", level="warning", host=step.host)
+                said = error.what.removeprefix(f"{step.title} ")
+                text = "\n".join([f"{step.title}: {said}", *(f"| {line}" for line in error.tail)])
+                note(self._tell, text, level="warning", host=step.host)
                 return
 
     def _fail(self, error: TagshipError, step: Step | None) -> None:
@@ -135,6 +157,9 @@ class Work:
             self._tell(Event("step", step.host, {"step": step.title, "state": state, "seconds": seconds}))
 
     def _do(self, step: Step) -> None:
+        if step.host == HERE:
+            self._here.do(step)
+            return
         if step.sends:
             self._send(step)
             return
