@@ -65,7 +65,9 @@ def hash_file(path: str) -> str:
 
 
 def bytecode(venv: str) -> dict[str, str]:
-    """By path below the virtualenv, the SHA-256 of its bytecode, which no RECORD lists."""
+    """By path below the virtualenv, the SHA-256 of its bytecode, which no RECORD lists; a site alone has none."""
+    if not os.path.isdir(venv):
+        return {}
     return {path[1:]: hash_file(venv + path) for path, _ in walk(venv, "") if path.endswith(".pyc")}
 
 

@@ -1,5 +1,7 @@
 """The front door: each TCP client is joined to the socket behind `current`, one request a connection.
 
+A release without a `start` has no socket: then the door answers from its files. Redirects are always the door's.
+
 `current` is read again once connected: while it still names the same release, no drain of that release can have
 begun that doesn't count this connection. So a flip never shows, neither as an error nor as an old answer.
 """
@@ -16,7 +18,7 @@ import sys
 import time
 from typing import Optional
 
-from tagship.host import heads
+from tagship.host import heads, static
 
 _RETRY = 1.0  # seconds in which a release must become reachable
 _BUSY = 30.0  # seconds in which a full backlog must give way
@@ -106,12 +108,31 @@ class Front:
             if head:
                 peer = writer.get_extra_info("peername")
                 request = heads.request(head, peer[0] if isinstance(peer, tuple) else "")
-                await self._answer(request, reader, writer)
+                if not await self._reply(request, writer):
+                    await self._answer(request, reader, writer)
                 await _linger(reader, writer)
         except heads.Bad as bad:
             writer.write(heads.own(bad.status, str(bad)))
             await writer.drain()
             await _linger(reader, writer)
+
+    async def _reply(self, request: heads.Request, writer: asyncio.StreamWriter) -> bool:
+        """Answer what needs no application; gives False where one is asked for."""
+        release = self._current()
+        folder = os.path.join(self._root, "releases", release or "")
+        if release is None or not os.path.isdir(folder):
+            return False
+        alone = not os.path.lexists(os.path.join(folder, "start"))
+        made = (static.answer if alone else static.redirect)(self._root, release, request)
+        if made is None:
+            return False
+        try:
+            writer.write(heads.reply(made.status, made.fields, made.size, release))
+            await _pass_file(made, request, writer)
+        finally:
+            if made.file is not None:
+                os.close(made.file)
+        return True
 
     async def _answer(
         self, request: heads.Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -148,12 +169,20 @@ class Front:
 
     def _resolve(self) -> Optional[tuple[str, str]]:
         """The current release and its socket, or `None`; `current` is read once, so that the two belong together."""
+        release = self._current()
+        if release is None:
+            return None
         try:
-            release = os.path.basename(os.readlink(os.path.join(self._root, "current")))
             run = os.readlink(os.path.join(self._root, "releases", release, "run"))
         except OSError:
             return None
         return release, os.path.join(run, "web.sock")
+
+    def _current(self) -> Optional[str]:
+        try:
+            return os.path.basename(os.readlink(os.path.join(self._root, "current")))
+        except OSError:
+            return None
 
     async def _splice(
         self,
@@ -234,6 +263,20 @@ async def _pass_body(upstream: Upstream, writer: asyncio.StreamWriter, length: O
         raise
     if left:
         writer.transport.abort()
+
+
+async def _pass_file(made: static.Reply, request: heads.Request, writer: asyncio.StreamWriter) -> None:
+    """The content of a file of our own, at the pace of the client."""
+    left = made.size if made.file is not None and request.method != b"HEAD" else 0
+    while left and made.file is not None:
+        piece = os.read(made.file, min(left, _PIECE))
+        if not piece:
+            writer.transport.abort()  # somebody cut it short meanwhile
+            return
+        writer.write(piece)
+        await writer.drain()
+        left -= len(piece)
+    await writer.drain()
 
 
 async def _linger(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

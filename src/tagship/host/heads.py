@@ -10,7 +10,12 @@ _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 _REQUEST = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+ [\x21-\xff]+ HTTP/1\.[01]\Z")
 _STATUS = re.compile(rb"HTTP/1\.[01] ([1-5][0-9][0-9])(?: |\Z)")
 _REASONS = {
+    200: "OK",
+    301: "Moved Permanently",
+    304: "Not Modified",
     400: "Bad Request",
+    404: "Not Found",
+    405: "Method Not Allowed",
     431: "Request Header Fields Too Large",
     502: "Bad Gateway",
     503: "Service Unavailable",
@@ -33,8 +38,16 @@ class Request(NamedTuple):
 
     head: bytes
     method: bytes
+    target: bytes
     repeatable: bool
     """Asking twice does no harm: it has no body and changes nothing."""
+    takes_gzip: bool
+    tags: List[bytes]
+    """What the client has of it already: the values of If-None-Match."""
+
+    def knows(self, tag: bytes) -> bool:
+        """Whether the client has what `tag` names, so that it needn't be sent again."""
+        return tag in self.tags or self.tags == [b"*"]
 
 
 class Response(NamedTuple):
@@ -67,9 +80,12 @@ def request(head: bytes, client: str) -> Request:
     if not (trusted and protocols):
         kept.append((b"X-Forwarded-Proto", b"http"))
     kept.append((b"Connection", b"Upgrade" if upgrade else b"close"))
-    method = first.split(b" ", 1)[0]
+    method, target, _ = first.split(b" ", 2)
     empty = not upgrade and not _values(fields, b"transfer-encoding") and all(length == b"0" for length in lengths)
-    return Request(_join(first, kept), method, empty and method in (b"GET", b"HEAD", b"OPTIONS"))
+    repeatable = empty and method in (b"GET", b"HEAD", b"OPTIONS")
+    tags = [tag.strip() for value in _values(fields, b"if-none-match") for tag in value.split(b",")]
+    strong = [tag[2:] if tag.startswith(b"W/") else tag for tag in tags]
+    return Request(_join(first, kept), method, target, repeatable, _takes_gzip(fields), strong)
 
 
 def response(head: bytes, asked: Request, release: str) -> Response:
@@ -90,6 +106,13 @@ def response(head: bytes, asked: Request, release: str) -> Response:
         kept.append((b"Connection", b"close"))
     kept.append((b"Tagship-Release", release.encode()))
     return Response(_join(first, kept), True, _length(status, fields, asked))
+
+
+def reply(status: int, fields: Fields, size: int, release: str) -> bytes:
+    """The head of an answer of the door's own, with `size` bytes behind it."""
+    kept = fields if status == 304 else [*fields, (b"Content-Length", str(size).encode())]
+    ours = [(b"Connection", b"close"), (b"Tagship-Release", release.encode())]
+    return _join("HTTP/1.1 {} {}".format(status, _REASONS[status]).encode(), [*kept, *ours])
 
 
 def own(status: int, text: str) -> bytes:
@@ -136,6 +159,14 @@ def _values(fields: Fields, name: bytes) -> list[bytes]:
 
 def _tokens(fields: Fields, name: bytes) -> set[bytes]:
     return {token.strip().lower() for value in _values(fields, name) for token in value.split(b",")}
+
+
+def _takes_gzip(fields: Fields) -> bool:
+    for coding in _tokens(fields, b"accept-encoding"):
+        name, _, weight = coding.replace(b" ", b"").partition(b";q=")
+        if name == b"gzip":
+            return not weight or weight.strip(b"0.") != b""
+    return False
 
 
 def _is_loopback(client: str) -> bool:

@@ -8,6 +8,7 @@ import signal
 import socket
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,13 @@ from unit.host.client import Host, until
 @pytest.fixture
 def host() -> Iterator[Host]:
     """A host with an empty home and no root yet; whatever runs below it is ended afterwards."""
+    with fresh_host() as made:
+        yield made
+
+
+@contextmanager
+def fresh_host() -> Iterator[Host]:
+    """Such a host, for as long as the block lasts."""
     place = Path(tempfile.mkdtemp(prefix="ts"))
     home = place / "home"
     home.mkdir()
@@ -49,6 +57,11 @@ def end_all(place: Path) -> list[int]:
 @pytest.fixture
 def listen() -> str:
     """An address on the loopback that nothing uses."""
+    return free_address()
+
+
+def free_address() -> str:
+    """Such an address, as far as one can tell before it is used."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         return f"127.0.0.1:{taken.getsockname()[1]}"
