@@ -13,7 +13,7 @@ from pathlib import Path
 from lab.host import Host
 
 ROOT = Path(__file__).parents[2]
-PLACEHOLDER = "{host: web1.example.org, user: deploy}"
+PLACEHOLDER = "host: web1.example.org"
 """The host to fill in, as each tagship.yml has it."""
 PATIENCE = 120.0
 """Seconds after which a command counts as stuck."""
@@ -85,7 +85,7 @@ class Copy:
 
     def fill_in(self, host: Host, domain: str) -> None:
         """What the README has a user edit; how SSH reaches the host is what ~/.ssh would tell."""
-        entry = {"host": host.address, "user": "deploy", "identity": host.identity, "known_hosts": host.known_hosts}
+        entry = {"host": host.address, "identity": host.identity, "known_hosts": host.known_hosts}
         words = ", ".join(f"{key}: {value}" for key, value in entry.items())
         self.replace("tagship.yml", {PLACEHOLDER: f"{{{words}}}"})
         for path in sorted(self.folder.rglob("*")):
