@@ -36,7 +36,7 @@ def answered(old: str) -> str:
 
 
 def target(new: str) -> str:
-    """`new` as it stands in a Location, percent-encoded where it isn't ASCII. Raises `ValueError` saying what is wrong."""
+    """`new` as it stands in a Location, percent-encoded where it isn't ASCII. Raises `ValueError` saying why not."""
     match = _NEW.match(new)
     if match is None or _CONTROL.search(new):
         raise ValueError("must lead to a path or a whole URL")
