@@ -17,6 +17,14 @@ HIDDEN = "[hidden]"
 SHORTEST_SECRET = 4
 """Characters; a shorter value would take half the words of every message with it."""
 
+_TELLING = re.compile(r"secret|token|passw|credential|private|api_?key|deploy_key", re.I)
+_SHORTEST_VALUE = 6  # characters; a shorter value stands in too many words
+
+
+def secrets_of(environment: Mapping[str, str]) -> list[str]:
+    """Values of variables whose names say that they are secret; in CI there are many."""
+    return [value for name, value in environment.items() if _TELLING.search(name) and len(value) >= _SHORTEST_VALUE]
+
 
 class Mask:
     """Replaces secret values wherever they stand in a text, also where they have been encoded."""

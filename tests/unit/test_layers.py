@@ -18,7 +18,7 @@ SRC = Path(__file__).parents[2] / "src"
 BASE = frozenset({"config", "errors", "events", "manifest", "yamltext"})
 
 ARROWS: dict[str, frozenset[str]] = {
-    "verbs": BASE | {"app", "report", "scaffold", "summary"},
+    "verbs": BASE | {"app", "masks", "report", "scaffold", "summary"},
     "app": BASE | {"hooking", "masks", "press", "release", "ship"},
     "press": BASE,
     "release": BASE,

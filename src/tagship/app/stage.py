@@ -8,7 +8,7 @@ import os
 import re
 import socket
 import time
-from collections.abc import Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,14 +18,16 @@ import msgspec
 from tagship.app.packing import Packed, tell_tag
 from tagship.app.project import Project, open_project
 from tagship.config import App, Config, Stage
-from tagship.errors import Degraded, Refused, UsageError
+from tagship.errors import Degraded, Refused, TagshipError, UsageError
 from tagship.events import Event, Listener, note
-from tagship.manifest import Manifest, url_changes
+from tagship.hooking import noted
+from tagship.manifest import UrlChanges, url_changes
 from tagship.release import bundle, tagbook, tags
 from tagship.release.tags import Tag
 from tagship.ship import changing, connecting, loading, looking
 from tagship.ship.fleet import Fleet
-from tagship.ship.outcome import HostOutcome, Outcome
+from tagship.ship.hooks import Hooks
+from tagship.ship.outcome import HostOutcome, Outcome, outcome_of
 from tagship.ship.shipment import Made
 from tagship.ship.status import HostStatus
 from tagship.ship.survey import Release
@@ -43,6 +45,14 @@ class Table:
     outcome: Outcome
 
 
+@dataclass
+class _News:
+    """What webhooks are told beside the outcome, as it becomes known."""
+
+    tag: str | None = None
+    urls: UrlChanges | None = None
+
+
 @dataclass(frozen=True)
 class OnStage:
     """A project and one of its stages; each method is a verb, which connects, works and closes."""
@@ -58,8 +68,12 @@ class OnStage:
         Raises, with nothing changed, `TagRefused`, `ConfigError`, `ContentError`, `BundleRefused`, `CommandFailed`,
         `HostRefused`, `Refused`, `Locked`, `StalePlan`; what failed later is the outcome's `error`.
         """
+        return self._announced("deploy", dry, lambda news: self._deploy(tag, dry, news))
+
+    def _deploy(self, tag: str | None, dry: bool, news: _News) -> Outcome:
         root = self.project.root
         chosen = tags.resolve(root, tag)
+        news.tag = chosen.name
         tell_tag(chosen, self.listener)
         config = bundle.read_config(root, chosen)
         with self._connect(config.app) as fleet:
@@ -68,10 +82,11 @@ class OnStage:
             shipment = Packed(root, chosen, config, self.listener).shipment()
             live = loading.live_manifests(fleet, shipment)
             shipment = replace(shipment, known={m.digest: m for m in live.values()}.get)
-            tell = self._with_urls(next(iter(live.values()), None), shipment.manifest)
+            news.urls = url_changes(next(iter(live.values()), None), shipment.manifest)
+            tell = self._with_urls(news.urls)
             self._warn(chosen, config, fleet)
             made = Made(by=owner(), at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"))
-            outcome = changing.deploy(fleet, self.stage, shipment, tell, made=made, dry=dry)
+            outcome = changing.deploy(fleet, self.stage, shipment, tell, made=made, hooks=self._hooks(), dry=dry)
             if not dry and outcome.outcome in ("live", "unchanged", "degraded"):
                 tagbook.remember(root, chosen.name, chosen.commit)
                 if not self.stage.hosts and outcome.exit == 0:
@@ -80,9 +95,20 @@ class OnStage:
 
     def rollback(self, to: str | None, *, dry: bool = False) -> Outcome:
         """Go down to the previous good release, or to the tag or id `to`. Raises as `deploy`."""
-        app = self.project.config.app
-        with self._connect(app) as fleet:
-            return changing.rollback(fleet, self.stage, self.listener, owner=owner(), to=to, dry=dry)
+        return self._announced("rollback", dry, lambda news: self._rollback(to, dry, news))
+
+    def _rollback(self, to: str | None, dry: bool, news: _News) -> Outcome:
+        with self._connect(self.project.config.app) as fleet:
+            hooks = self._hooks()
+            news.tag = to
+            outcome = changing.rollback(fleet, self.stage, self.listener, owner=owner(), to=to, hooks=hooks, dry=dry)
+            survey = next(iter(fleet.surveys.values()))
+            target = survey.release(outcome.release)
+            if target is not None:
+                news.tag = target.tag
+                if self.project.config.notify and not dry:
+                    news.urls = loading.url_changes_between(fleet, survey.live, target)
+            return outcome
 
     def start(self, *, dry: bool = False) -> Outcome:
         """Bring up what is current, after a stop or a reboot. Raises as `deploy`."""
@@ -170,9 +196,43 @@ class OnStage:
             text = f"`site.url` is {config.site.url}: the feed, the sitemap and every canonical link point there"
             note(self.listener, text, level="warning")
 
-    def _with_urls(self, live: Manifest | None, new: Manifest) -> Listener:
+    def _hooks(self) -> Hooks:
+        """The commands of tagship.yml, then the functions of fabfile.py."""
+        return Hooks((*self.project.config.hooks, *noted()), self.project.root)
+
+    def _announced(self, verb: str, dry: bool, work: Callable[[_News], Outcome]) -> Outcome:
+        """Do `work`, and tell the project's webhooks how it ended; what it raises is told and raised again."""
+        began, news = time.monotonic(), _News()
+        try:
+            outcome = work(news)
+        except TagshipError as error:
+            if not dry:
+                self._announce(verb, news, outcome_of(error, seconds=time.monotonic() - began))
+            raise
+        if not dry:
+            self._announce(verb, news, outcome)
+        return outcome
+
+    def _announce(self, verb: str, news: _News, outcome: Outcome) -> None:
+        settings = self.project.config.notify
+        if settings:
+            from tagship.app import notify  # urllib takes 30 ms to import
+
+            app = self.project.config.app.name
+            told = notify.News(app, self.name, verb, owner(), outcome, news.tag, news.urls)
+            notify.announce(settings, told, self.listener)
+
+    def secrets(self) -> list[str]:
+        """What no output may hold, beside what the environment's names say: URLs of webhooks."""
+        if not self.project.config.notify:
+            return []
+        from tagship.app import notify  # as above
+
+        return notify.secret_urls(self.project.config.notify)
+
+    def _with_urls(self, urls: UrlChanges) -> Listener:
         """The listener, told with the plan which URLs it adds, changes and takes away."""
-        changes = asdict(url_changes(live, new))
+        changes = asdict(urls)
 
         def tell(event: Event) -> None:
             if event.name == "plan":

@@ -121,6 +121,13 @@ class Checker:
         for index, hook in enumerate(config.hooks):
             if (hook.before is None) == (hook.after is None):
                 raise self.error("stands either `before` a phase or `after` one", ("hooks", index))
+            if hook.on == "hosts" and hook.before == "stage":
+                what = "can't run on hosts before `stage`: the release isn't there yet"
+                raise self.error(what, ("hooks", index), "`after: stage`, or `on: here`")
+            if hook.on == "here" and hook.roles:
+                raise self.error("are for hooks `on: hosts`", ("hooks", index, "roles"))
+            if not hook.run:
+                raise self.error("must name a command", ("hooks", index, "run"))
             self.check_roles(hook.roles, ("hooks", index, "roles"))
         for index, notify in enumerate(config.notify):
             if (notify.url is None) == (notify.env is None):

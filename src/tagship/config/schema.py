@@ -16,6 +16,10 @@ Phase = Literal["stage", "start", "flip", "drain", "commit"]
 """Phases of a deploy that hooks can stand before and after; the canary is part of `flip`."""
 
 
+Outcome = Literal["live", "restored", "degraded", "interrupted", "refused", "locked"]
+"""How a deploy or rollback can end, other than having nothing to do; `interrupted` was put back too."""
+
+
 class Probe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How a started release is asked whether it is well."""
 
@@ -203,7 +207,7 @@ class Notify(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     env: str | None = None
     """The environment variable that holds the URL, where the URL is a secret; one of the two is needed."""
     form: Literal["json", "slack", "mattermost"] = "json"
-    on: tuple[Literal["live", "restored", "degraded"], ...] = ("live", "restored", "degraded")
+    on: tuple[Outcome, ...] = ("live", "restored", "degraded")
 
 
 class Stage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import BinaryIO
 
 from tagship.errors import HostRefused
-from tagship.manifest import Delta, Manifest
+from tagship.manifest import Delta, Manifest, UrlChanges, url_changes
 from tagship.ship.fleet import Fleet
 from tagship.ship.send import Feed
 from tagship.ship.shipment import Cargo, Shipment, Stage
@@ -60,6 +60,14 @@ def _ask_manifest(fleet: Fleet, host: str, release: Release) -> Manifest | None:
     except (HostRefused, ValueError):
         return None  # then everything is declared from nothing, which needs no base
     return manifest if manifest.digest == release.manifest else None
+
+
+def url_changes_between(fleet: Fleet, old: Release | None, new: Release) -> UrlChanges | None:
+    """Which URLs `new` adds, changes and takes away, as the first host tells; `None` where it can't."""
+    host = fleet.hosts[0]
+    before = None if old is None else _ask_manifest(fleet, host, old)
+    after = _ask_manifest(fleet, host, new)
+    return None if after is None or (before is None and old is not None) else url_changes(before, after)
 
 
 def feed_of(shipment: Shipment, cargo: Mapping[str, Cargo]) -> Feed:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import sys
 import time
@@ -15,12 +14,9 @@ from typing import Any
 
 from tagship.errors import Interrupted, TagshipError, UsageError
 from tagship.events import Event
+from tagship.masks import secrets_of
 from tagship.report import Report
 from tagship.summary import Summary
-
-_SECRET = re.compile(r"secret|token|passw|credential|private|api_?key|deploy_key", re.I)
-_SHORTEST = 6  # characters; a shorter value stands in too many words
-
 
 SUMMARY = "append how it ended, as Markdown, to this file; for the page of a CI run"
 
@@ -36,7 +32,7 @@ def run(work: Callable[[Report], Mapping[str, Any]], *, json: bool = False, summ
     for ending in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(ending, _interrupt)
     with Report(json=json, stream=sys.stdout, err=sys.stderr) as report:
-        report.mask(_secrets(os.environ))
+        report.mask(secrets_of(os.environ))
         try:
             if summary is not None:
                 summary.begin()
@@ -55,11 +51,6 @@ def run(work: Callable[[Report], Mapping[str, Any]], *, json: bool = False, summ
             result = _failed(report, bug)
         report(Event("result", "", {"exit": 0, "seconds": round(time.monotonic() - began, 3), **result}))
     raise SystemExit(result.get("exit", 0))
-
-
-def _secrets(environment: Mapping[str, str]) -> list[str]:
-    """Values of the environment that must not be printed, in whatever a command or a traceback says: CI has many."""
-    return [value for name, value in environment.items() if _SECRET.search(name) and len(value) >= _SHORTEST]
 
 
 def summary_of(file: str, verb: str, stage: str) -> Summary | None:

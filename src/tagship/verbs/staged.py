@@ -35,7 +35,13 @@ def on_stage(
     page: Summary | None = None,
 ) -> None:
     """Do `work` with the stage called `stage`, or only the hosts of `limit`; a warning says who is left out."""
-    carry_out(context, json, lambda report: work(chosen(stage, limit, report), report), page)
+
+    def on_chosen(report: Report) -> Outcome:
+        fleet = chosen(stage, limit, report)
+        report.mask(fleet.secrets())
+        return work(fleet, report)
+
+    carry_out(context, json, on_chosen, page)
 
 
 def carry_out(context: Context, json: bool, work: Callable[[Report], Outcome], page: Summary | None = None) -> None:
