@@ -1,0 +1,3 @@
+"""What `inv` can do here: `inv --list`. Tasks of your own go below."""
+
+from tagship.verbs.local import build, check, clean, new, serve
