@@ -103,7 +103,7 @@ def _settings(fleet: Fleet, stage: config.Stage, hooks: Hooks = NO_HOOKS) -> Sta
 def _refuse(fleet: Fleet, app: config.App, need: Mapping[str, Room]) -> None:
     found: list[TagshipError] = []
     for host, survey in fleet.surveys.items():
-        found += refusals(survey, env=app.env, python=app.python, need=need[host])
+        found += refusals(survey, env=app.env, python=app.python if app.runs else None, need=need[host])
     raise_all(found)
 
 

@@ -164,11 +164,11 @@ def _read(host: str, data: Mapping[str, Any]) -> HostSurvey:
     )
 
 
-def refusals(survey: HostSurvey, *, env: str | None, python: str, need: Room) -> tuple[HostRefused, ...]:
+def refusals(survey: HostSurvey, *, env: str | None, python: str | None, need: Room) -> tuple[HostRefused, ...]:
     """Why a host can't take a release, each with its cure; empty if it can.
 
-    `env` is the path of the env file below `shared/`, `python` the interpreter asked for, `need` what the release
-    takes on this host's disk.
+    `env` is the path of the env file below `shared/`, `python` the interpreter asked for (`None`: nothing runs),
+    `need` what the release takes on this host's disk.
     """
     found = [
         (f"shared/{path} is missing", f"put it at {survey.root}/shared/{path} on the host") for path in survey.missing
@@ -176,7 +176,8 @@ def refusals(survey: HostSurvey, *, env: str | None, python: str, need: Room) ->
     if env is not None and survey.env != "ok":
         found.append(_env_reason(survey, env))
     found += _room_reasons(survey, need)
-    found += _python_reasons(survey, python)
+    if python is not None:
+        found += _python_reasons(survey, python)
     return (*root_refusals(survey), *(HostRefused(what, host=survey.host, cure=cure) for what, cure in found))
 
 
