@@ -23,6 +23,7 @@ LOCKS = {
     "requirements/dev.lock": ("3.11", ["pyproject.toml", "--group", "dev"]),
     "requirements.lock": ("3.9", ["requirements.in"]),
     "bench/requirements.lock": ("3.11", ["bench/requirements.in"]),
+    "bench/peers/requirements.lock": ("3.11", ["bench/peers/requirements.in"]),
     **{
         f"examples/{name}/requirements.lock": ("3.10", [f"examples/{name}/requirements.in"])
         for name in ("django-notes", "fastapi-hello", "flask-hello")
@@ -69,10 +70,13 @@ def lab(_context: Context, verb: str, number: str | None = None, name: str = "de
     _run(sys.executable, "-m", "lab", "--name", name, verb, *([number] if number else []))
 
 
-@task
-def bench(_context: Context) -> None:
-    """Measure what we promise about speed, and print it as ratios."""
-    _run(sys.executable, "-m", "bench")
+@task(
+    help={"only": "one kind of measurement, by its name: `inv bench --only help` lists them", "times": "repetitions"}
+)
+def bench(_context: Context, only: str = "", times: int = 5) -> None:
+    """Measure what we promise about speed, some of it on real hosts beside other tools, and print it as ratios."""
+    kinds = ["--help"] if only == "help" else [only] if only else []
+    _run(sys.executable, "-m", "bench", "--times", str(times), *kinds)
 
 
 @task

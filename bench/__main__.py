@@ -13,8 +13,14 @@ sys.path.insert(
 )  # the sshd that the contract tests start too
 
 from bench import building, deploying, starting
+from bench.peers import race
 
-KINDS = {"starting": starting.main, "building": building.main, "deploying": deploying.main}
+KINDS = {
+    "starting": starting.main,
+    "building": building.main,
+    "deploying": deploying.main,
+    "peers": race.main,
+}
 
 
 def main() -> None:

@@ -27,15 +27,22 @@ def main(folder: Path, times: int) -> None:
         return
     with run_sshd(folder / "sshd") as sshd:
         home = folder / "project"
-        settings = {
+        host = {
+            "host": "127.0.0.1",
+            "name": "loopback",
             "port": sshd.port,
             "user": sshd.user,
-            "key": sshd.identity,
-            "known": sshd.known_hosts,
-            "root": folder / "host",
-            "front": free_port(),
+            "identity": str(sshd.identity),
+            "known_hosts": str(sshd.known_hosts),
         }
-        project.write(home, LOCK.read_text(), settings)
+        stage = {
+            "name": "bench",
+            "service": {"kind": "process"},
+            "hosts": [host],
+            "root": str(folder / "host"),
+            "front": f"127.0.0.1:{free_port()}",
+        }
+        project.write(home, LOCK.read_text(), [stage])
         _fab(home, "deploy")
         try:
             _measure(home, sshd, folder, times)

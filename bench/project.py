@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import random
+import re
 import subprocess
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+import yaml
 
 MODULES = 300
 IMAGES = 30
@@ -14,13 +18,6 @@ app:
   name: bench
   start: gunicorn --bind unix:{socket} --workers 1 --keep-alive 0 web:app
   smoke: python -c "import web"
-stages:
-  bench:
-    service: {kind: process}
-    hosts:
-      - {host: 127.0.0.1, name: loopback, port: %(port)d, user: %(user)s, identity: %(key)s, known_hosts: %(known)s}
-    root: %(root)s
-    front: 127.0.0.1:%(front)d
 """
 
 _WEB = """\
@@ -37,8 +34,8 @@ def index():
 """
 
 
-def write(folder: Path, lock: str, settings: dict[str, object]) -> None:
-    """Write the project into `folder` (made here), commit it, and tag it v1.0.0; `settings` fill the stage."""
+def write(folder: Path, lock: str, stages: Sequence[Mapping[str, object]]) -> None:
+    """Write the project into `folder` (made here), commit it, and tag it v1.0.0. A stage has its `name` in it too."""
     (folder / "modules").mkdir(parents=True)
     (folder / "images").mkdir()
     dice = random.Random(7)
@@ -50,19 +47,18 @@ def write(folder: Path, lock: str, settings: dict[str, object]) -> None:
         (folder / "images" / f"{number:02}.png").write_bytes(dice.randbytes(IMAGE_BYTES))
     (folder / "web.py").write_text(_WEB)
     (folder / "requirements.lock").write_text(lock)
-    (folder / "fabfile.py").write_text(
-        "from tagship.verbs.hosts import deploy, history, plan, releases, rollback, start, status, stop, verify\n"
-    )
+    (folder / "fabfile.py").write_text("from tagship.verbs.hosts import *\n")
     (folder / ".gitignore").write_text(".tagship/\n__pycache__/\n")
-    (folder / "tagship.yml").write_text(_CONFIG % settings)
+    named = {stage["name"]: {key: stage[key] for key in stage if key != "name"} for stage in stages}
+    (folder / "tagship.yml").write_text(_CONFIG + yaml.safe_dump({"stages": named}))
     git(folder, "init", "--quiet", "--initial-branch=main")
     tag(folder, "v1.0.0")
 
 
 def edit(folder: Path, number: int) -> None:
-    """Change one small file and tag the result v1.NUMBER.0."""
+    """Make `number` the value of modules.m000, 0 before, and tag the result v1.NUMBER.0."""
     path = folder / "modules" / "m000.py"
-    path.write_text(path.read_text().replace("VALUE = ", f"VALUE = {number}0"))
+    path.write_text(re.sub(r"^VALUE = \d+", f"VALUE = {number}", path.read_text()))
     tag(folder, f"v1.{number}.0")
 
 
