@@ -1,0 +1,101 @@
+"""What a site adds to a bundle: compressed forms and redirects; and what it doesn't need where it is alone."""
+
+from __future__ import annotations
+
+import gzip
+import random
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from release_case import Repo
+
+from tagship.config import Config
+from tagship.errors import BundleRefused
+from tagship.manifest import File, url_changes
+from tagship.release import bundle, gzipped, tags
+from tagship.release.bundle import Bundle
+from tagship.release.store import ObjectStore
+
+ALONE = """\
+app: {name: demo}
+site:
+  title: Demo
+  url: https://example.org
+"""
+WORDS = "<p>It says the same thing over and over.</p>\n" * 100
+
+
+def press(_tree: Path, out: Path, _config: Config, _clock: datetime) -> None:
+    (out / "deep").mkdir(parents=True)
+    (out / "index.html").write_text(WORDS)
+    (out / "deep/small.html").write_text("<p>small</p>")
+
+
+def pack(repo: Repo, config: str = ALONE) -> Bundle:
+    repo.commit({"tagship.yml": config})
+    repo.tag(f"v1.0.{repo.seconds}")
+    found = tags.resolve(repo.path, None)
+    read = bundle.read_config(repo.path, found)
+    cache = repo.path.parent / "cache"
+    return bundle.pack(repo.path, found, read, press=press, store=ObjectStore.of(repo.path), cache=cache)
+
+
+def test_a_site_alone_needs_no_lock(repo: Repo) -> None:
+    """Nothing of it runs, so nothing is installed; what runs needs one as ever."""
+    assert pack(repo).lock.pins == ()
+    for running in ("smoke: python3 -V", "units: {worker: {start: python3 w.py}}", "prepare: [python3 -V]"):
+        with pytest.raises(BundleRefused, match="the tag has no such lock"):
+            pack(repo, ALONE.replace("{name: demo}", f"{{name: demo, {running}}}"))
+
+
+def test_compressed_forms_are_part_of_the_release(repo: Repo) -> None:
+    """Each as its own file of the manifest, and no URL of its own; what is small has none."""
+    made = pack(repo)
+    paths = [entry.path for entry in made.manifest.entries if entry.path.startswith("public/")]
+    assert paths == ["public/deep/small.html", "public/index.html", "public/index.html.gz"]
+    entry = made.manifest.by_path["public/index.html.gz"]
+    assert isinstance(entry, File)
+    assert gzip.decompress(ObjectStore.of(repo.path).read(entry.key)).decode() == WORDS
+    assert url_changes(None, made.manifest).added == ("/", "/deep/small.html")
+
+
+def test_redirects_are_part_of_the_digest(repo: Repo) -> None:
+    """A release that differs by one redirect is another release."""
+    one = pack(repo, ALONE + "  redirects: {/old/: /}\n")
+    two = pack(repo, ALONE + "  redirects: {/old/: /deep/small.html}\n")
+    assert one.digest != two.digest
+    assert [entry.path for entry in one.manifest.entries if entry.path.startswith("redirects/")] == [
+        "redirects/from/old/.to",
+        "redirects/to/path/^",
+    ]
+
+
+def test_the_same_content_is_compressed_to_the_same_bytes() -> None:
+    """No time, no name, no system: what differs between two machines is left out of the header."""
+    content = WORDS.encode()
+    packed = gzipped.compressed(content)
+    assert packed == gzipped.compressed(content)
+    assert packed[:10] == b"\x1f\x8b\x08\0\0\0\0\0\x02\xff"
+    assert gzip.decompress(packed) == content
+
+
+def test_only_what_gains_by_it_is_compressed(tmp_path: Path) -> None:
+    """Text of a kilobyte and more; neither pictures, nor noise, nor what the project compressed itself."""
+    noise = random.Random(1).randbytes(4000)
+    files = {
+        "a.html": WORDS.encode(),
+        "b.CSS": WORDS.encode(),
+        "c.png": WORDS.encode(),
+        "d.txt": b"x" * 1023,
+        "e.svg": noise,
+        "f.js": WORDS.encode(),
+        "f.js.gz": b"their own",
+        "g.tar.gz": WORDS.encode(),
+    }
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    (tmp_path / "link.html").symlink_to("a.html")
+    assert gzipped.add(tmp_path) == 2
+    assert {path.name for path in tmp_path.iterdir()} - {*files, "link.html", "home"} == {"a.html.gz", "b.CSS.gz"}
+    assert (tmp_path / "f.js.gz").read_bytes() == b"their own"
