@@ -52,7 +52,7 @@ def compile_rest(layout: Layout, release: str, python: str, run: Callable[[list[
     files.place(listed, os.fsencode("".join(path + "\n" for path in todo)))
     jobs = ["-j", "0"] if len(todo) >= _MANY else []
     try:
-        run([python, "-I", *COMPILE, *jobs, "-i", listed])
+        run([python, "-IS", *COMPILE, *jobs, "-i", listed])
     finally:
         files.remove(listed)
     return len(todo)

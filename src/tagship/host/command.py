@@ -22,16 +22,16 @@ def command(context: Context, args: Args) -> dict[str, Any]:
         raise usage("`argv` is empty")
     layout = context.layout
     declared = stored.read(layout, release)
-    argv = [word.replace("{socket}", layout.socket(release)) for word in argv]
     seconds = run(
         context,
         layout,
-        argv,
-        env=environment.whole(layout, declared),
-        cwd=layout.release(release, "app"),
+        environment.inside(layout, release, argv),
+        env=environment.base(layout, release),
+        cwd=layout.root,
         log=layout.command_log(release),
         title=title,
         secrets=environment.secrets(layout, declared),
+        relayed=layout.ready is not None,
     )
     return {"seconds": seconds}
 
@@ -47,8 +47,9 @@ def run(
     title: str,
     secrets: dict[str, str],
     may_fail: bool = False,
+    relayed: bool = False,
 ) -> float:
-    """Run a command to its end and give its seconds.
+    """Run a command to its end and give its seconds; another user's is `relayed`, for we can't end it but by going.
 
     Raises `failed` with the last 20 lines, secrets masked, where its status isn't 0, unless it `may_fail`.
     """
@@ -57,7 +58,8 @@ def run(
     began = time.monotonic()
     try:
         size = os.fstat(output).st_size
-        status = context.lifeline.run(argv, env, cwd, output)
+        run_it = context.lifeline.relay if relayed else context.lifeline.run
+        status = run_it(argv, env, cwd, output)
     finally:
         os.close(output)
     if status and not may_fail:

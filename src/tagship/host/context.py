@@ -9,6 +9,8 @@ from tagship.host.journal import Journal
 from tagship.host.layout import Layout, serial_of
 from tagship.host.lifeline import Lifeline
 from tagship.host.lock import Lock
+from tagship.host.ready import Ready
+from tagship.host.ready import read as read_ready
 
 
 class Args:
@@ -95,12 +97,15 @@ class Context:
         """What the session does when the client goes, before all else: it ends what only the client wanted."""
         self.opened: dict[str, Any] = {}
         """Things one verb keeps for later ones of the session, by name."""
+        self.ready: Optional[Ready] = None
+        """How `fab setup` made the host ready for the stage, at whatever root."""
         self._layout: Optional[Layout] = None
         self._lock: Optional[Lock] = None
 
     def open(self, root: str, app: str, stage: str) -> None:
         """Turn to the stage at `root`; the lock of another root must have been freed."""
-        layout = Layout(root)
+        self.ready = read_ready(app, stage)
+        layout = Layout(root, self.ready)
         if self._lock is not None and self._lock.held and self.layout.root != layout.root:
             raise usage("another root is locked in this session")
         if self._layout is None or self._layout.root != layout.root:

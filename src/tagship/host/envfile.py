@@ -10,15 +10,20 @@ from __future__ import annotations
 import os
 import re
 import stat
+from typing import Optional
 
 from tagship.host import files
 from tagship.host.faults import failed
+from tagship.host.ready import Ready
 
 _LINE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)\Z", re.S)
 
 
-def fault(path: str) -> str:
-    """`ok`, or what is wrong with the file itself: `missing`, `mode 0644`, `not a regular file`, `owned by ...`."""
+def fault(path: str, ready: Optional[Ready] = None) -> str:
+    """`ok`, or what is wrong with the file itself: `missing`, `mode 0644`, `not a regular file`, `owned by ...`.
+
+    Where units serve the stage, the service's group must be able to read it, and nobody else: 0640.
+    """
     try:
         found = os.lstat(path)
     except OSError:
@@ -28,14 +33,18 @@ def fault(path: str) -> str:
     if found.st_uid != os.geteuid():
         return "owned by uid {}".format(found.st_uid)
     mode = stat.S_IMODE(found.st_mode)
+    if ready is not None:
+        right = mode == 0o640 and found.st_gid == ready.gid
+        return "ok" if right else "mode {:04o}, gid {}".format(mode, found.st_gid)
     return "mode {:04o}".format(mode) if mode & ~0o600 else "ok"
 
 
-def read(path: str) -> dict[str, str]:
+def read(path: str, ready: Optional[Ready] = None) -> dict[str, str]:
     """The variables of the file; raises `failed` naming the line that can't be read, never its text."""
-    wrong = fault(path)
+    wrong = fault(path, ready)
     if wrong != "ok":
-        raise failed("the env file {}: {}".format(path, wrong), "make it a file of yours with mode 0600")
+        wanted = "mode 0600" if ready is None else "group {} and mode 0640".format(ready.user)
+        raise failed("the env file {}: {}".format(path, wrong), "make it a file of yours with {}".format(wanted))
     found: dict[str, str] = {}
     try:
         text = (files.read(path) or b"").decode()

@@ -6,29 +6,61 @@ import os
 import stat
 from typing import Any
 
-from tagship.host import assets, environment, files, stored
+from tagship.host import access, assets, environment, files, generated, stored, units
 from tagship.host.context import Args, Context
 from tagship.host.declare import open_objects
 from tagship.host.faults import failed
 from tagship.host.layout import Layout
 from tagship.host.tree import Folders
 
+ID_FILE = "id"
+"""What tells through a web server which release it serves."""
+
 
 def furnish(context: Context, args: Args) -> dict[str, Any]:
-    """Write `start`, `release.json` and `run`, link what is shared, fill `assets/`. Safe to repeat."""
+    """Write the scripts, `id`, `release.json` and `run`, link what is shared, fill `assets/`. Safe to repeat."""
     release = args.release()
     layout = context.layout
     declared = stored.read(layout, release)
     environment.secrets(layout, declared)  # refuses an env file that others can read
-    make_run(layout, release)
+    if layout.ready is None:
+        make_run(layout, release)
     place, run = layout.run(release), layout.release(release, "run")
     files.remove(run)
     os.symlink(place, run)
     _link_shared(layout, declared)
-    files.place(layout.release(release, "start"), environment.start_script(layout, declared).encode(), 0o555)
+    generated.make(layout, declared)
+    _write_scripts(layout, declared)
+    files.place(layout.release(release, ID_FILE), (release + "\n").encode(), 0o444)
     files.place_json(layout.release(release, stored.RECORD), declared.record, 0o444)
+    if layout.ready is not None:
+        link_serials(layout, declared)
     assets.add(layout, declared, open_objects(context))
     return {}
+
+
+def scripts(declared: stored.Declared) -> list[str]:
+    """The release's own scripts, relative to it: `within`, and a `start` for each part."""
+    return [environment.WITHIN, *map(_script, declared.parts)]
+
+
+def link_serials(layout: Layout, declared: stored.Declared) -> None:
+    """Links by which the units' one template finds each part: `by-serial/0007`, `by-serial/0007.worker`."""
+    number = units.serial(declared.release)
+    os.makedirs(layout.serials, mode=0o755, exist_ok=True)
+    for part in {units.WEB, *declared.parts}:
+        inner = () if part == units.WEB else ("units", part)
+        link = os.path.join(layout.serials, units.name(number, part))
+        files.remove(link)
+        os.symlink(os.path.join("..", declared.release, *inner), link)
+
+
+def unlink_serials(layout: Layout, release: str) -> None:
+    """Drop those links."""
+    number = units.serial(release)
+    for name in files.names(layout.serials):
+        if name.partition(".")[0] == number:
+            files.remove(os.path.join(layout.serials, name))
 
 
 def make_run(layout: Layout, release: str) -> None:
@@ -41,10 +73,28 @@ def make_run(layout: Layout, release: str) -> None:
         os.chmod(path, 0o700)
 
 
+def _script(part: str) -> str:
+    return "start" if part == units.WEB else "units/{}/start".format(part)
+
+
+def _write_scripts(layout: Layout, declared: stored.Declared) -> None:
+    release, settings = declared.release, declared.settings
+    texts = {environment.WITHIN: environment.within_script(layout, declared)}
+    for part in declared.parts:
+        argv = settings["start"] if part == units.WEB else settings["units"][part]
+        texts[_script(part)] = environment.start_script(layout, release, argv)
+    for name, text in texts.items():
+        path = layout.release(release, name)
+        folder = os.path.dirname(path)
+        if not os.path.isdir(folder):
+            os.makedirs(folder, mode=0o755)
+        files.place(path, text.encode(), 0o555)
+
+
 def _link_shared(layout: Layout, declared: stored.Declared) -> None:
     shared = declared.settings["shared"]
     for path in shared["dirs"]:
-        os.makedirs(os.path.join(layout.shared, path), exist_ok=True)
+        access.share(layout, path, path in shared.get("served", ()))
     for path in shared["links"]:
         if not os.path.exists(os.path.join(layout.shared, path)):
             raise failed("shared/{} is missing".format(path), "put it there on the host, then deploy again")

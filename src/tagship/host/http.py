@@ -18,6 +18,8 @@ class Answer(NamedTuple):
     headers: dict[str, str]
     pid: Optional[int]
     """The process at the other end of a unix socket, from SO_PEERCRED."""
+    body: bytes = b""
+    """Its first bytes, where they were wanted."""
 
 
 def connect_unix(path: str, timeout: float) -> socket.socket:
@@ -47,6 +49,21 @@ def connect_tcp(listen: str, timeout: float) -> socket.socket:
     return socket.create_connection((host, port), timeout)
 
 
+def connect_tls(listen: str, name: str, timeout: float) -> socket.socket:
+    """`connect_tcp` and TLS for `name`, whatever certificate it shows: it is this very host that is asked."""
+    import ssl  # only where a front speaks it
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    plain = connect_tcp(listen, timeout)
+    try:
+        return context.wrap_socket(plain, server_hostname=name.partition(":")[0])
+    except BaseException:
+        plain.close()
+        raise
+
+
 def peer(connection: socket.socket) -> int:
     """The pid of the process that listens at the other end of a unix socket."""
     form = struct.Struct("3i")
@@ -54,8 +71,11 @@ def peer(connection: socket.socket) -> int:
     return int(pid)
 
 
-def ask(connect: Callable[[float], socket.socket], path: str, host: str, timeout: float) -> Answer:
-    """GET `path` and read the head of the answer within `timeout` seconds; raises `OSError` or `ValueError`."""
+def ask(connect: Callable[[float], socket.socket], path: str, host: str, timeout: float, wanted: int = 0) -> Answer:
+    """GET `path` and read the head of the answer, and `wanted` bytes of its body, within `timeout` seconds.
+
+    Raises `OSError` or `ValueError`.
+    """
     deadline = time.monotonic() + timeout
     with connect(timeout) as connection:
         pid = peer(connection) if connection.family == socket.AF_UNIX else None
@@ -72,7 +92,14 @@ def ask(connect: Callable[[float], socket.socket], path: str, host: str, timeout
                 raise ValueError("the answer's head is larger than {:,} bytes".format(_HEAD))
             if data[9:10] == b"1" and b"\r\n\r\n" in data:  # 100 Continue, 103 Early Hints
                 data = data.partition(b"\r\n\r\n")[2]
-    return _parse(data.partition(b"\r\n\r\n")[0], pid)
+        head, _, body = data.partition(b"\r\n\r\n")
+        while len(body) < wanted:
+            connection.settimeout(max(deadline - time.monotonic(), 0.001))
+            piece = connection.recv(wanted)
+            if not piece:
+                break
+            body += piece
+    return _parse(head, pid)._replace(body=body[:wanted])
 
 
 def _parse(head: bytes, pid: Optional[int]) -> Answer:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from typing import Optional
 
 from tagship.host.faults import usage
+from tagship.host.ready import Ready
 
 ID = re.compile(r"([0-9]{4,9})-[A-Za-z0-9._-]{1,40}\Z")
 SOCKET = "web.sock"
@@ -24,12 +26,15 @@ def serial_of(release: str) -> int:
 
 
 class Layout:
-    """Paths of one stage; makes nothing and looks at nothing but `root`'s real path."""
+    """Paths of one stage; makes nothing and looks at nothing but real paths."""
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, ready: Optional[Ready] = None) -> None:
         self.root = os.path.realpath(root)
+        self.ready = ready if ready is not None and os.path.realpath(ready.root) == self.root else None
+        """How `fab setup` made this root ready for units; `None`: plain processes serve it."""
         self.current = self.below("current")
         self.releases = self.below("releases")
+        self.serials = self.below("releases", "by-serial")
         self.objects = self.below("objects")
         self.assets = self.below("assets")
         self.shared = self.below("shared")
@@ -42,7 +47,7 @@ class Layout:
         self.tools = self.below("state", "tools")
         self.wheels = self.below("state", "wheels")
         self.cache = self.below("state", "uv-cache")
-        self.runs = self.below("run")
+        self.runs = self.below("run") if self.ready is None else "/run/" + self.ready.unit
         self._short_runs = os.path.join("tagship", "run", hashlib.sha256(os.fsencode(self.root)).hexdigest()[:10])
         if len(os.fsencode(self.runs)) > _LONGEST_RUNS:
             self.runs = os.path.join(os.path.expanduser("~"), ".local", "state", self._short_runs)
@@ -66,6 +71,8 @@ class Layout:
         Once it is furnished its `run` link says where: whoever looks, with whatever HOME, finds the same socket.
         """
         name = "{:04d}".format(serial_of(release))
+        if self.ready is not None:
+            return os.path.join(self.runs, name)
         try:
             folder, found = os.path.split(os.readlink(self.release(release, "run")))
         except OSError:
@@ -77,9 +84,10 @@ class Layout:
         """The absolute path that the release's service listens on."""
         return os.path.join(self.run(release), SOCKET)
 
-    def service_log(self, release: str) -> str:
-        """Where the output of the release's service goes."""
-        return os.path.join(self.log, "{:04d}.log".format(serial_of(release)))
+    def service_log(self, release: str, part: str = "web") -> str:
+        """Where the output of a part of the release goes, where no journal takes it."""
+        name = "{:04d}.log" if part == "web" else "{:04d}.unit-{}.log"
+        return os.path.join(self.log, name.format(serial_of(release), part))
 
     def command_log(self, release: str) -> str:
         """Where the output of the release's prepare and smoke commands goes."""

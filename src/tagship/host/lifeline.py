@@ -5,13 +5,18 @@ The reader's thread cuts it; the verbs, in the main thread, run commands and wai
 
 from __future__ import annotations
 
+import os
+import select
 import signal
 import threading
 import time
-from typing import Optional, Sequence
+from typing import Any, Optional, Sequence
 
 from tagship.host import procs
 from tagship.host.faults import Gone, failed
+
+_LOOK = 100  # milliseconds between two looks whether the client is there
+_LEAVE = 25.0  # seconds for another user's processes to end once nobody reads them
 
 
 class Lifeline:
@@ -58,6 +63,49 @@ class Lifeline:
 
         A status below 0 is the signal that ended it. Raises `failed` where it can't be started at all.
         """
+        child = self._begin(argv, env, cwd, output)
+        try:
+            status = child.wait()
+        finally:
+            with self._guard:
+                self._group = None
+                procs.send_group(child.pid, signal.SIGKILL)  # what it left in the background
+        self.check()
+        return int(status)
+
+    def relay(self, argv: Sequence[str], env: dict[str, str], cwd: str, output: int) -> int:
+        """`run`, for a command that ends when nobody reads its outputs: they come through a pipe of ours.
+
+        When the client goes, so does the pipe; the command then has a while to end before `Gone` is raised.
+        """
+        ours, theirs = os.pipe2(os.O_CLOEXEC)
+        try:
+            try:
+                child = self._begin(argv, env, cwd, theirs)
+            finally:
+                os.close(theirs)
+            ready = select.poll()
+            ready.register(ours, select.POLLIN)
+            while not self.is_cut:
+                if ready.poll(_LOOK):
+                    piece = os.read(ours, 1 << 16)
+                    if not piece:
+                        break
+                    os.write(output, piece)
+        finally:
+            os.close(ours)
+        try:
+            status = child.wait(_LEAVE if self.is_cut else None)
+        except Exception as error:  # TimeoutExpired, of a module that may not be loaded
+            if not self.is_cut:
+                raise
+            raise Gone from error
+        with self._guard:
+            self._group = None
+        self.check()
+        return int(status)
+
+    def _begin(self, argv: Sequence[str], env: dict[str, str], cwd: str, output: int) -> Any:
         import subprocess  # 10 ms that a session without commands doesn't pay
 
         with self._guard:
@@ -79,11 +127,4 @@ class Lifeline:
                     "name a program that the release's virtualenv or the host has",
                 ) from None
             self._group = child.pid
-        try:
-            status = child.wait()
-        finally:
-            with self._guard:
-                self._group = None
-                procs.send_group(child.pid, signal.SIGKILL)  # what it left in the background
-        self.check()
-        return status
+        return child

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import stat
 from typing import Any
 
-from tagship.host import files, survey
+from tagship.host import access, files, survey
 from tagship.host.context import Args, Context
 from tagship.host.faults import refused
 from tagship.host.objects import Objects
@@ -18,7 +19,7 @@ def lock(context: Context, args: Args) -> dict[str, Any]:
     owner, release, verb = args.text("owner"), args.optional("release"), args.text("verb")
     layout = context.layout
     for path in layout.folders():
-        _make(path)
+        _make(path, access.of_folder(layout, path), units=layout.ready is not None)
     context.lock.take(owner, release, verb)
     try:
         survey.check_owner(layout, context.app, context.stage)
@@ -39,13 +40,16 @@ def unlock(context: Context, args: Args) -> dict[str, Any]:  # noqa: ARG001
     return {}
 
 
-def _make(path: str) -> None:
+def _make(path: str, mode: int, *, units: bool) -> None:
     try:
         os.makedirs(path)
-        os.chmod(path, 0o755)  # noqa: S103  whatever the umask: web servers read below it
+        os.chmod(path, mode)  # whatever the umask: web servers read below it
     except FileExistsError:
         if not os.path.isdir(path):
             raise refused("{} is not a folder".format(path), "move it away, then deploy again") from None
+        found = os.stat(path)
+        if units and found.st_uid == os.geteuid() and stat.S_IMODE(found.st_mode) != mode:
+            os.chmod(path, mode)  # it may have served plain processes, which need less
 
 
 def _sweep(context: Context) -> None:
@@ -58,5 +62,8 @@ def _sweep(context: Context) -> None:
     for name in files.names(layout.releases):
         if name.startswith(TRASH):
             files.remove_tree(os.path.join(layout.releases, name))
+    for name in files.names(layout.serials):
+        if not os.path.exists(os.path.join(layout.serials, name)):
+            files.remove(os.path.join(layout.serials, name))
     for path in (layout.current + ".new", layout.owner + ".new", layout.front + ".new"):
         files.remove(path)

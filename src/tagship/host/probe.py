@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import socket
 import time
-from typing import Any, Callable, NamedTuple
+from typing import Any, Callable, NamedTuple, Optional
 
-from tagship.host import http, presence, stored
+from tagship.host import http, presence, stored, units
 from tagship.host.context import Args, Context
 from tagship.host.faults import failed, usage
 from tagship.host.layout import Layout
@@ -14,6 +14,9 @@ from tagship.host.layout import Layout
 _LEAST, _LONGEST = 0.5, 10.0  # seconds for one answer
 _GLANCE = 2.0  # seconds for the one answer that a survey waits for
 _FIRST, _LAST = 0.01, 0.2  # seconds between two questions, growing
+WHICH = "/.well-known/tagship-release"
+"""Where a web server of the host's own says, to the host itself only, which release it serves."""
+_LONGEST_ID = 64
 
 
 class Probe(NamedTuple):
@@ -99,35 +102,109 @@ def wait_until_well(context: Context, probe: Probe, ask: Callable[[float], str],
         pause = min(pause * 1.5, _LAST)
 
 
+class Front(NamedTuple):
+    """Where the world asks."""
+
+    listen: str
+    """`ADDRESS:PORT`."""
+    tls: bool = False
+    name: Optional[str] = None
+    """The host to ask for there, where it isn't the probe's."""
+
+    @staticmethod
+    def read(args: Args) -> "Optional[Front]":
+        """`front`, `tls` and `host` of a question; `None` where the host answers no requests. Raises `usage`."""
+        listen = args.optional("front")
+        if listen is None:
+            return None
+        try:
+            http.split_listen(listen)
+        except ValueError as error:
+            raise usage(str(error)) from None
+        return Front(listen, bool(args.raw().get("tls")), args.optional("host"))
+
+    def listens(self) -> bool:
+        """Whether anything does."""
+        try:
+            http.connect_tcp(self.listen, 1.0).close()
+        except OSError:
+            return False
+        return True
+
+    def ask(self, probe: Probe, path: str, patience: float, wanted: int = 0) -> http.Answer:
+        """Ask it once; raises as `http.ask`."""
+        host = self.name or probe.host
+        tcp = http.connect_tcp
+        connect = (lambda seconds: http.connect_tls(self.listen, host, seconds)) if self.tls else None
+        return http.ask(connect or (lambda seconds: tcp(self.listen, seconds)), path, host, patience, wanted)
+
+    def fault_of_web_server(self, probe: Probe, release: str, patience: float) -> str:
+        """What is wrong where a web server of the host's own stands in front; empty if nothing is.
+
+        It serves the `id` of what `current` names, so it tells which release it follows.
+        """
+        answer = self.ask(probe, WHICH, patience, wanted=_LONGEST_ID)
+        if answer.status != 200 or answer.body.decode("utf-8", "replace").strip() != release:
+            named = answer.body.decode("utf-8", "replace").strip() if answer.status == 200 else ""
+            found = "names {}".format(named[:60]) if named else "answered {}".format(answer.status)
+            return "{} at {} {}, not {}".format(WHICH, self.listen, found, release)
+        return ""
+
+
 def probe(context: Context, args: Args) -> dict[str, Any]:
-    """The verb: the process behind `current` is of this release, and so are the answers through the front door."""
-    from tagship.host import survey  # only the verb needs it
-
-    release, front = args.release(), args.text("front")
-    layout = context.layout
-    asked = of(stored.read(layout, release))
-    try:
-        http.split_listen(front)
-    except ValueError as error:
-        raise usage(str(error)) from None
-    pids: list[int] = []
-
-    def through_the_front(patience: float) -> str:
-        current = survey.read_current(layout)[1]
-        if current != release:
-            return "`current` names {}".format(current or "nothing")
-        with http.connect_unix(presence.public_socket(layout), patience) as connection:
-            pid = http.peer(connection)
-        owner = presence.owner_of(layout, pid)
-        if owner != release:
-            return "the process behind `current` is of {}".format(owner or "no release")
-        answer = http.ask(lambda timeout: http.connect_tcp(front, timeout), asked.path, asked.host, patience)
-        pids.append(pid)
-        named = answer.headers.get("tagship-release")
-        if named != release:
-            return "the front door's answer is of {}".format(named or "no release")
-        return asked.fault(answer)
-
+    """The verb: `current` names the release, all its parts live, and through the front it is what answers."""
+    release, front = args.release(), Front.read(args)
+    declared = stored.read(context.layout, release)
+    proof = Proof(context.layout, declared, front)
     began = time.monotonic()
-    wait_until_well(context, asked, through_the_front, lambda: True)
-    return {"pid": pids[-1], "seconds": round(time.monotonic() - began, 3)}
+    wait_until_well(context, proof.asked, proof.fault, lambda: True)
+    return {"pid": proof.pid, "seconds": round(time.monotonic() - began, 3)}
+
+
+class Proof:
+    """That a release is the one that is public; `fault` says why it isn't, empty if it is."""
+
+    def __init__(self, layout: Layout, declared: stored.Declared, front: Optional[Front]) -> None:
+        self.asked = of(declared)
+        self.pid: Optional[int] = None
+        self._layout = layout
+        self._declared = declared
+        self._front = front
+
+    def fault(self, patience: float) -> str:
+        """One look at all of it."""
+        return self._current() or self._socket(patience) or self._parts() or self._public(patience)
+
+    def _current(self) -> str:
+        from tagship.host import survey  # only the verb needs it
+
+        current = survey.read_current(self._layout)[1]
+        return "" if current == self._declared.release else "`current` names {}".format(current or "nothing")
+
+    def _socket(self, patience: float) -> str:
+        if units.WEB not in self._declared.parts:
+            return ""
+        with http.connect_unix(presence.public_socket(self._layout), patience) as connection:
+            owner = presence.owner_of(self._layout, http.peer(connection))
+        if owner == self._declared.release:
+            return ""
+        return "the process behind `current` is of {}".format(owner or "no release")
+
+    def _parts(self) -> str:
+        running = presence.parts(self._layout).get(self._declared.release, {})
+        idle = [part for part in self._declared.parts if part not in running]
+        self.pid = next((running[part][0] for part in self._declared.parts if part in running), None)
+        return "its `{}` doesn't run".format(idle[0]) if idle else ""
+
+    def _public(self, patience: float) -> str:
+        """Which release the front answers from, tagship's own front door says in a header of each answer."""
+        if self._front is None:
+            return ""
+        if self._layout.ready is not None:
+            fault = self._front.fault_of_web_server(self.asked, self._declared.release, patience)
+            return fault or self.asked.fault(self._front.ask(self.asked, self.asked.path, patience))
+        answer = self._front.ask(self.asked, self.asked.path, patience)
+        named = answer.headers.get("tagship-release")
+        if named != self._declared.release:
+            return "the front door's answer is of {}".format(named or "no release")
+        return self.asked.fault(answer)

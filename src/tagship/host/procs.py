@@ -99,6 +99,12 @@ def pids() -> list[int]:
     return [int(name) for name in os.listdir("/proc") if name.isdigit()]
 
 
+def leads(pid: int) -> bool:
+    """Whether it leads a session, and so a process group too."""
+    stat = read_stat(pid)
+    return stat is not None and stat.session == pid
+
+
 def group_lives(group: int) -> bool:
     """Whether any process of the group still does something."""
     for pid in pids():

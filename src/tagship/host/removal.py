@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from tagship.host import assets, damage, files, presence, service, stored, survey
+from tagship.host import assets, damage, files, furnish, generated, presence, service, stored, survey
 from tagship.host.context import Args, Context
 from tagship.host.declare import open_objects
 from tagship.host.faults import refused
@@ -76,9 +76,13 @@ def remove(context: Context, releases: list[str], event: str) -> None:
     for release in releases:
         context.lifeline.check()
         service.stop(context, release, 0)
-        files.remove_tree(layout.run(release))
+        if layout.ready is None:
+            files.remove_tree(layout.run(release))
         if release in ours:
+            for path in _generated(layout, release):
+                generated.remove(context, release, path)
             _clear(layout, release)
+        furnish.unlink_serials(layout, release)
         standing = standings.get(release)
         if release in ours or (standing is not None and standing.there):
             context.note(event, release)
@@ -97,6 +101,15 @@ def _ours(layout: Layout, standings: dict[str, Standing]) -> list[str]:
         if folder and (name in standings or stored.is_ours(layout, name)):
             found.append(name)
     return found
+
+
+def _generated(layout: Layout, release: str) -> list[str]:
+    """Folders of a release that was never sealed, in which a command may have made some of its own user's."""
+    if layout.ready is None or os.path.exists(layout.release(release, stored.SEALED)):
+        return []
+    declared = stored.find(layout, release)
+    names = declared.settings.get("generated", ()) if declared else ()
+    return [layout.release(release, name) for name in (*names, "taken")]
 
 
 def _clear(layout: Layout, release: str) -> None:

@@ -39,9 +39,9 @@ def run(context: Context, args: Args) -> dict[str, Any]:
         raise usage("a command runs already")
     declared = stored.read(layout, release)
     running = Running(
-        argv,
-        env=environment.whole(layout, declared),
-        cwd=layout.release(release, "app"),
+        environment.inside(layout, release, argv),
+        env=environment.base(layout, release),
+        cwd=layout.root,
         secrets=environment.secrets(layout, declared),
     )
     context.opened[_KEY] = running

@@ -6,7 +6,7 @@ import os
 import stat
 from typing import Any
 
-from tagship.host import contents, files, rows, stored
+from tagship.host import contents, files, furnish, generated, rows, stored
 from tagship.host.context import Args, Context
 from tagship.host.faults import Problem, failed
 
@@ -16,11 +16,12 @@ def seal(context: Context, args: Args) -> dict[str, Any]:
     release = args.release()
     layout = context.layout
     declared = stored.read(layout, release)
+    generated.take(context, declared)
     made = _made(layout.release(release), declared)
     record = {
         "made": made,
         "bytecode": contents.bytecode(layout.release(release, "venv")),
-        "start": contents.hash_file(layout.release(release, "start")),
+        "scripts": {name: contents.hash_file(layout.release(release, name)) for name in furnish.scripts(declared)},
     }
     files.place_json(layout.release(release, stored.SEALED), record, 0o444)
     _sync(context, layout.release(release))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tagship.host import rows, stored
+from tagship.host import access, rows, stored
 from tagship.host.context import Args, Context
 from tagship.host.declare import open_objects
 from tagship.host.faults import usage
@@ -31,4 +31,5 @@ def tree(context: Context, args: Args) -> dict[str, Any]:
     declared = stored.read(context.layout, release)
     rows.check(declared.rows)
     rows.check_together(declared.rows)
-    return {"files": plant(context.layout.release(release), declared.rows, open_objects(context))}
+    objects, group = open_objects(context), access.group(context.layout)
+    return {"files": plant(context.layout.release(release), declared.rows, objects, group)}

@@ -33,6 +33,11 @@ class Declared(NamedTuple):
         found: dict[str, Any] = self.record["settings"]
         return found
 
+    @property
+    def parts(self) -> list[str]:
+        """The processes that it has on this host when it is up: `web`, which answers requests, and its units."""
+        return (["web"] if self.settings["start"] else []) + sorted(self.settings.get("units", {}))
+
     def objects(self) -> dict[str, int]:
         """Every object it is made of, key to bytes; the installer, which makes it, left out."""
         found = {rows.key(row): row[3] for row in self.rows if row[1] != "l"}

@@ -20,21 +20,21 @@ def survey(context: Context, args: Args) -> dict[str, Any]:
     if not os.path.isabs(root):
         raise usage("the root `{}` is not absolute".format(root))
     app, stage = args.text("app"), args.text("stage")
-    layout = Layout(root)
-    _check_owner(layout, app, stage)
+    _check_owner(Layout(root), app, stage)
     context.open(root, app, stage)
-    from tagship.host import interpreter, presence, probe  # after the checks that refuse
+    from tagship.host import health, interpreter, presence, probe  # after the checks that refuse
+
+    layout = context.layout
+    front = probe.Front.read(args)
 
     journal = Journal(layout.journal)
     rows = journal.rows()
     standings = journal.standings(rows)
-    live = presence.live(layout)
+    parts = presence.parts(layout)
     kind, current = read_current(layout)
     serving = presence.serving(layout, current)
     declared = stored.whole(layout, current) if current is not None else None
-    fault = ""
-    if current is not None and serving == current:
-        fault = probe.look(layout, declared) if declared is not None else "its record on disk is damaged"
+    well, fault = health.judge(layout, current, declared, serving, parts, front)
     env = args.optional("env")
     found = {
         "root": layout.root,
@@ -44,15 +44,16 @@ def survey(context: Context, args: Args) -> dict[str, Any]:
         "stage": stage,
         "current": current,
         "current_kind": kind,
-        "releases": _releases(layout, standings, live, broken=None if declared is not None else current),
+        "releases": _releases(layout, standings, presence.leaders(parts), current if declared is None else None),
         "highest": highest(layout, standings),
         "serving": serving,
-        "well": current is not None and serving == current and not fault,
+        "well": well,
         "fault": fault,
-        "front": _front(layout),
+        "front": _front(layout, front),
+        "service": context.ready.row if context.ready else None,
         "lock": lock.read_holder(layout.lock),
         "missing": [link for link in args.texts("links") if not os.path.exists(os.path.join(layout.shared, link))],
-        "env": "ok" if env is None else envfile.fault(os.path.join(layout.shared, env)),
+        "env": "ok" if env is None else envfile.fault(os.path.join(layout.shared, env), layout.ready),
         "installer": stored.installer(layout),
         "python": interpreter.ask(args.text("python")),
     }
@@ -108,10 +109,16 @@ def _releases(
         standing = standings.get(name) or Standing(name)
         row: dict[str, Any] = {"id": name, "serial": standing.serial}
         row.update({key: standing.row.get(key, "") for key in ("tag", "commit", "digest", "manifest")})
-        row.update({"state": standing.state, "staged": standing.staged and name != broken, "pid": live.get(name)})
+        staged = standing.staged and name != broken and _startable(layout, name)
+        row.update({"state": standing.state, "staged": staged, "pid": live.get(name)})
         row.update({key: standing.row.get(key, []) for key in ("roles", "runs")})
         found.append(row)
     return sorted(found, key=lambda row: (row["serial"], row["id"]))
+
+
+def _startable(layout: Layout, release: str) -> bool:
+    """Where units serve the stage, what was staged for plain processes has nothing that they could start."""
+    return layout.ready is None or os.path.lexists(layout.release(release, "within"))
 
 
 def _check_owner(layout: Layout, app: str, stage: str) -> None:
@@ -130,7 +137,9 @@ def check_owner(layout: Layout, app: str, stage: str) -> None:
         )
 
 
-def _front(layout: Layout) -> Optional[dict[str, Any]]:
+def _front(layout: Layout, front: Any) -> Optional[dict[str, Any]]:
+    if layout.ready is not None:
+        return {"listen": front.listen, "pid": None} if front is not None and front.listens() else None
     from tagship.host import door
 
     running = door.read(layout)

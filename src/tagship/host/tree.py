@@ -5,13 +5,15 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from typing import Iterator
+from typing import Iterator, Optional
 
 from tagship.host import files, rows
 from tagship.host.faults import failed
 from tagship.host.objects import Objects
 
 FOLDER_MODE = 0o755
+CODE_MODE = 0o750
+"""Of `app/`, where the service runs as another user."""
 
 
 class Folders:
@@ -66,16 +68,20 @@ def _make(name: str, parent: int) -> int:
     return fd
 
 
-def plant(release: str, manifest: list[rows.Row], objects: Objects) -> int:
+def plant(release: str, manifest: list[rows.Row], objects: Objects, group: Optional[int] = None) -> int:
     """Make the tree of a checked manifest below the folder `release`; gives how many entries it has.
 
+    With a `group`, only that and its owner may look into `app/`: what is in it can't tell, being shared.
     Safe to run again over what an earlier run left: it starts from nothing.
     """
     for room in rows.ROOMS:
         files.remove_tree(os.path.join(release, room))
     with Folders(release) as folders:
         for room in rows.ROOMS:
-            folders.open(room)
+            fd = folders.open(room)
+            if room == "app" and group is not None:
+                os.fchown(fd, -1, group)
+                os.fchmod(fd, CODE_MODE)
         for row in manifest:
             folder, _, name = row[0].rpartition("/")
             if row[1] == "l":

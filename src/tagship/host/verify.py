@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from tagship.host import contents, files, presence, probe, stored, survey
+from tagship.host import contents, files, health, presence, stored, survey, units
 from tagship.host.context import Args, Context
 from tagship.host.layout import Layout
 
@@ -46,8 +46,9 @@ def _furniture(layout: Layout, declared: stored.Declared, sealed: dict[str, Any]
     drift = []
     if not sealed:
         drift.append([stored.SEALED, "missing"])
-    elif contents.hash_file(layout.release(release, "start")) != sealed.get("start"):
-        drift.append(["start", "changed"])
+    for name, sha256 in sealed.get("scripts", {}).items():
+        if contents.hash_file(layout.release(release, name)) != sha256:
+            drift.append([name, "changed"])
     if files.read_object(layout.release(release, stored.RECORD)) != declared.record:
         drift.append([stored.RECORD, "changed"])
     run = layout.release(release, "run")
@@ -65,7 +66,7 @@ def _public(layout: Layout, declared: stored.Declared) -> list[list[str]]:
     if current != release:
         return [["current", "names {}".format(current) if current else "is {}".format(kind)]]
     serving = presence.serving(layout, current)
-    if serving != release:
+    if units.WEB in declared.parts and serving != release:
         return [["run/web.sock", "answered by {}".format(serving or "nobody")]]
-    fault = probe.look(layout, declared)
-    return [["run/web.sock", fault]] if fault else []
+    _, fault = health.judge(layout, current, declared, serving, presence.parts(layout), None)
+    return [["run/web.sock" if units.WEB in declared.parts else "run", fault]] if fault else []
