@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,8 +31,11 @@ def find_public() -> Path:
 
 
 def add_headers(headers: Headers, path: str, url: str) -> None:  # noqa: ARG001 - WhiteNoise passes three
-    """An ETag from the content: times and sizes can be equal where two releases differ."""
-    headers["ETag"] = f'"{hashlib.sha256(Path(path).read_bytes()).hexdigest()[:32]}"'
+    """An ETag from the content: times and sizes can be equal where two releases differ.
+
+    A weak one: the page and its compressed form share it.
+    """
+    headers["ETag"] = f'W/"{hashlib.sha256(Path(path).read_bytes()).hexdigest()[:32]}"'
     headers["X-Content-Type-Options"] = "nosniff"
 
 
@@ -55,11 +59,12 @@ def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iter
 
 PUBLIC = find_public()
 NOT_FOUND = (PUBLIC / "404.html").read_bytes()
-PAGES = WhiteNoise(
-    not_found,
-    root=PUBLIC,
-    max_age=0,
-    index_file=True,
-    immutable_file_test=r"^/assets/.+\.[0-9a-f]{12}\.[^/]+$",
-    add_headers_function=add_headers,
-)
+KINDS = {
+    "max_age": 0,
+    "immutable_file_test": r"^/assets/.+\.[0-9a-f]{12}(?:\.[^/.]+)?$",
+    "add_headers_function": add_headers,
+}
+# Fingerprinted files of other releases, which come and go: looked for only where ours has none.
+ASSETS = os.environ.get("TAGSHIP_ASSETS")
+OTHERS = WhiteNoise(not_found, root=ASSETS, prefix="assets/", autorefresh=True, **KINDS) if ASSETS else not_found
+PAGES = WhiteNoise(OTHERS, root=PUBLIC, index_file=True, **KINDS)

@@ -109,6 +109,19 @@ def test_equal_time_and_size_never_keep_an_old_page(tmp_path: Path) -> None:
             assert (answer.status, "Words: new." in body) == (200, True)
 
 
+def test_a_page_loaded_before_a_flip_finds_its_assets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that the host keeps for all releases, and that may come later than the process; nothing else there."""
+    kept = write(tmp_path / "kept", {"other/secret": "x"})
+    monkeypatch.setenv("TAGSHIP_ASSETS", str(kept / "assets"))
+    with running(release(tmp_path / "1")) as port:
+        assert ask(port, "/assets/style.0123456789ab.css")[0].status == 404
+        write(kept, {"assets/style.0123456789ab.css": "p {}"})
+        answer, body = ask(port, "/assets/style.0123456789ab.css")
+        assert (answer.status, body) == (200, "p {}")
+        assert "immutable" in answer.headers["Cache-Control"]
+        assert ask(port, "/assets/../other/secret")[0].status == 404
+
+
 def test_a_read_only_release_is_served(tmp_path: Path) -> None:
     """Nothing is written beside the code."""
     folder = release(tmp_path)
