@@ -103,7 +103,7 @@ def plan_of(
         release=release,
         previous={host: survey.current for host, survey in surveys.items()},
         phases=phases_of(phases),
-        headline=f"{words} {stage} ({named(surveys, surveys)})",
+        headline=f"{words} {stage} ({_everyone(tuple(surveys))})",
         tag=tag if known is None else known.tag,
         fingerprints={host: survey.fingerprint for host, survey in surveys.items()},
     )
@@ -117,8 +117,11 @@ def phases_of(phases: Iterable[Phase]) -> tuple[Phase, ...]:
 def render(plan: Plan) -> list[str]:
     """The plan as lines for people: a headline, each phase, each step once with the hosts that take it."""
     lines = [plan.headline]
+    before = None
     for phase in plan.phases:
-        lines.append(phase.name if phase.vital else f"{phase.name} (a failure here is only a warning)")
+        if phase.name != before:  # hooks that run here and hooks of hosts are phases of one name
+            lines.append(phase.name if phase.vital else f"{phase.name} (a failure here is only a warning)")
+        before = phase.name
         for title, steps in _by_title(phase).items():
             hosts = {step.host for step in steps}
             text = f"  {title}" if hosts == set(plan.hosts) else f"  {title} [{named(hosts, plan.hosts)}]"
@@ -136,6 +139,10 @@ def named(hosts: Iterable[str], fleet: Iterable[str]) -> str:
             names = list(run)
             words += names if len(names) < FEW else [f"{names[0]} … {names[-1]}"]
     return ", ".join(words)
+
+
+def _everyone(hosts: tuple[str, ...]) -> str:
+    return named(hosts, hosts) + (f", {len(hosts)} hosts" if len(hosts) >= FEW else "")
 
 
 def _by_title(phase: Phase) -> dict[str, list[Step]]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from tagship.errors import Refused
 from tagship.ship import heal
 from tagship.ship.layout import serial_of
+from tagship.ship.parts import WEB
 from tagship.ship.plan import Phase, Plan, plan_of
 from tagship.ship.services import Service
 from tagship.ship.settle import plan_settle
@@ -20,12 +21,13 @@ def choose_target(surveys: Mapping[str, HostSurvey], stage: Stage, to: str | Non
 
     Without `to`: the newest release below the newest current one that is good on every host. One that was `left` is
     known to be bad and is passed over. With `to`, a tag or an id: the newest such release that is good on every
-    host, else the newest that was good once and left; the current one and newer ones are allowed.
+    host, else the newest that was good once and left; the current one and newer ones are allowed. What was made for
+    a host before it answered requests, or when it still did, can't be its part of a fleet now.
     """
     currents = [survey.current for survey in surveys.values() if survey.current]
     if not currents:
         raise Refused("nothing is live, so there is nothing to go back from", where=stage.name, cure="fab deploy")
-    common = _common(surveys)
+    common = _common(surveys, stage)
     if to is None:
         newest = max(serial_of(current) for current in currents)
         earlier = [r for r in common if r.serial < newest and _good(surveys, r.id)]
@@ -77,18 +79,25 @@ def _commit(surveys: Mapping[str, HostSurvey], target: str) -> Phase:
     return Phase("commit", tuple(steps))
 
 
-def _common(surveys: Mapping[str, HostSurvey]) -> list[Release]:
-    """Releases that are whole on every host and were good on each, oldest first."""
-    first, *others = surveys.values()
+def _common(surveys: Mapping[str, HostSurvey], stage: Stage) -> list[Release]:
+    """Releases that are whole on every host, fit it, and were good there, oldest first."""
+
+    def usable(host: str, release: Release | None) -> bool:
+        if release is None or not release.staged or release.state not in ("good", "left"):
+            return False
+        return _fits(host, release, stage)
+
+    first = next(iter(surveys.values()))
     return [
         release
         for release in first.releases
-        if _was_good(release) and all(_was_good(other.release(release.id)) for other in others)
+        if all(usable(host, survey.release(release.id)) for host, survey in surveys.items())
     ]
 
 
-def _was_good(release: Release | None) -> bool:
-    return release is not None and release.staged and release.state in ("good", "left")
+def _fits(host: str, release: Release, stage: Stage) -> bool:
+    """It was made to answer requests on `host` if, and only if, that is what the host is for now."""
+    return (WEB in release.roles) == stage.is_web(host)
 
 
 def _good(surveys: Mapping[str, HostSurvey], release: str) -> bool:
@@ -98,7 +107,9 @@ def _good(surveys: Mapping[str, HostSurvey], release: str) -> bool:
 
 def _no_target(surveys: Mapping[str, HostSurvey], stage: Stage, what: str) -> Refused:
     rows = [
-        f"{host}: {release.id} {release.state}{' (current)' if release.id == survey.current else ''}"
+        f"{host}: {release.id} {release.state}"
+        + (" (current)" if release.id == survey.current else "")
+        + ("" if _fits(host, release, stage) else f", made when the host was {', '.join(release.roles)}")
         for host, survey in surveys.items()
         for release in survey.releases
     ]

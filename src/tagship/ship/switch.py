@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from tagship.ship.hooks import Change
+from tagship.ship.parts import WEB
 from tagship.ship.plan import HERE, Phase, Step, phases_of
 from tagship.ship.services import Service
 from tagship.ship.shipment import Stage
@@ -24,7 +26,8 @@ def plan_start(surveys: Mapping[str, HostSurvey], stage: Stage, service: Service
         known = survey.release(release)
         if runs[host]:
             up = known is not None and known.pid is not None
-            steps.append(service.prove_own(host, release) if up else service.start(host, release))
+            step = service.prove_own(host, release) if up else service.start(host, release)
+            steps.append(naming(step, runs[host]))
         if stage.is_web(host) and not survey.listens(stage.fronts[host]):
             steps.append(service.open_front(host))
     return Phase("start", tuple(steps))
@@ -85,8 +88,13 @@ def plan_drain(surveys: Mapping[str, HostSurvey], service: Service, release: str
     for host, survey in surveys.items():
         old = survey.live
         if old is not None and old.id != release and old.pid is not None:
-            steps.append(service.halt(host, old.id))
+            steps.append(naming(service.halt(host, old.id), old.runs))
     return Phase("drain", tuple(steps))
+
+
+def naming(step: Step, runs: Sequence[str]) -> Step:
+    """`step` with the names of the processes that it is about, where there are more than what answers requests."""
+    return step if tuple(runs) in ((), (WEB,)) else replace(step, title=f"{step.title} ({', '.join(runs)})")
 
 
 def mark(host: str, release: str, state: str, *, before: str | None) -> Step:

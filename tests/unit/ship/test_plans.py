@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import yaml
 
-from tagship.config import App, Argv, HostCommand
+from tagship.config import App, Argv, Hook, HostCommand, Rollout
+from tagship.config.values import decode
 from tagship.errors import TagshipError
+from tagship.hooking import Function
 from tagship.manifest import Delta, File, Manifest
 from tagship.ship.deploy import plan_deploy
 from tagship.ship.fleet import raise_all
+from tagship.ship.hooks import Hooks
+from tagship.ship.parts import part_of
 from tagship.ship.plan import Plan, render
 from tagship.ship.rollback import plan_rollback
 from tagship.ship.services.process import ProcessService
@@ -41,11 +47,19 @@ def manifest(tag: str) -> Manifest:
     )
 
 
-def survey(host: str, short: dict[str, Any]) -> HostSurvey:
+def settings_of(case: dict[str, Any], key: str, kind: Any, default: Any) -> Any:
+    """Part of a case that is written as in tagship.yml."""
+    return msgspec.convert(case[key], kind, dec_hook=decode) if key in case else default
+
+
+def survey(host: str, short: dict[str, Any], app: App = APP) -> HostSurvey:
     """A host of a data file, written out as the agent's answer."""
     rows = []
     for line in short.get("releases", []):
         release, state, *words = line.split()
+        was = next((word.removeprefix("was=").split(",") for word in words if word.startswith("was=")), None)
+        roles = was or short.get("roles", ["web"])
+        runs = part_of(app, roles).runs
         serial, _dash, tag = release.partition("-")
         rows.append(
             {
@@ -58,12 +72,14 @@ def survey(host: str, short: dict[str, Any]) -> HostSurvey:
                 "state": state,
                 "staged": "unsealed" not in words,
                 "pid": 100 + int(serial) if "running" in words else None,
-                "roles": short.get("roles", ["web"]),
-                "runs": ["web"],
+                "roles": roles,
+                "runs": list(runs),
             }
         )
     current = short.get("current")
-    serving = current if any(row["id"] == current and row["pid"] for row in rows) else None
+    live = next((row for row in rows if row["id"] == current), None)
+    up = live is not None and (not live["runs"] or live["pid"] is not None)
+    serving = current if live is not None and live["pid"] and "web" in live["runs"] else None
     sick = any(line.split()[0] == current and "sick" in line.split() for line in short.get("releases", []))
     answer = {
         "root": "/srv/app",
@@ -73,9 +89,11 @@ def survey(host: str, short: dict[str, Any]) -> HostSurvey:
         "releases": rows,
         "highest": max((row["serial"] for row in rows), default=0),
         "serving": serving,
-        "well": serving is not None and not sick,
+        "well": up and not sick,
         "fault": "GET / had no answer within 2 s" if sick else "",
-        "front": None if short.get("front") == "closed" else {"listen": FRONT, "pid": 99},
+        "front": None
+        if short.get("front") == "closed" or "web" not in short.get("roles", ["web"])
+        else {"listen": FRONT, "pid": 99},
         "lock": None,
         "missing": [],
         "env": "ok",
@@ -88,21 +106,21 @@ def survey(host: str, short: dict[str, Any]) -> HostSurvey:
     return HostSurvey.from_json(host, {**answer, **short.get("survey", {})})
 
 
-def cargo(surveyed: HostSurvey, tag: str) -> Cargo:
+def cargo(surveyed: HostSurvey, tag: str, wheels: tuple[Wheel, ...] = (WHEEL,)) -> Cargo:
     live = surveyed.live
     base = manifest(live.tag) if live else Manifest(())
     delta = Delta.between(base, manifest(tag))
-    return Cargo((WHEEL,), WHEEL, surveyed.current if live else None, delta)
+    return Cargo(wheels, WHEEL if wheels else None, surveyed.current if live else None, delta)
 
 
-def shipment(tag: str, digest: str) -> Shipment:
+def shipment(tag: str, digest: str, app: App = APP) -> Shipment:
     return Shipment(
         tag=tag,
         commit="f" * 40,
         digest=digest,
         lock="b" * 64,
         manifest=manifest(tag),
-        app=APP,
+        app=app,
         open_object=lambda key: io.BytesIO(key.encode()),
         wheels=lambda python: (WHEEL,),
         installer=lambda python: WHEEL,
@@ -110,10 +128,28 @@ def shipment(tag: str, digest: str) -> Shipment:
     )
 
 
+def fleet_of(hosts: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each host; one with a `count` stands for so many, numbered."""
+    for host, short in hosts.items():
+        names = [f"{host}{number}" for number in range(1, short["count"] + 1)] if "count" in short else [host]
+        yield from ((name, short) for name in names)
+
+
 def plan_of(case: dict[str, Any]) -> Plan:
     """What the case asks for; raises what it is refused with."""
-    surveys = {host: survey(host, short) for host, short in case["hosts"].items()}
-    stage = Stage("production", dict.fromkeys(surveys, FRONT), keep=5, drain=30)
+    app = settings_of(case, "app", App, APP)
+    hosts = dict(fleet_of(case["hosts"]))
+    surveys = {host: survey(host, short, app) for host, short in hosts.items()}
+    functions = [Function(*line.split(), call=lambda occasion: occasion) for line in case.get("functions", [])]
+    stage = Stage(
+        "production",
+        dict.fromkeys(surveys, FRONT),
+        keep=5,
+        drain=30,
+        roles={host: tuple(short.get("roles", ["web"])) for host, short in hosts.items()},
+        rollout=settings_of(case, "rollout", Rollout, Rollout()),
+        hooks=Hooks((*settings_of(case, "hooks", tuple[Hook, ...], ()), *functions)),
+    )
     service = ProcessService(stage)
     if "start" in case:
         return plan_bring_up(surveys, stage, service)
@@ -122,12 +158,13 @@ def plan_of(case: dict[str, Any]) -> Plan:
     if "rollback" in case:
         return plan_rollback(surveys, stage, service, case["rollback"])
     tag = case["deploy"]
-    loads = {host: cargo(surveyed, tag) for host, surveyed in surveys.items()}
+    venvs = {host: (WHEEL,) if stage.part_of(app, host).needs_venv else () for host in surveys}
+    loads = {host: cargo(surveyed, tag, venvs[host]) for host, surveyed in surveys.items()}
     for host, surveyed in surveys.items():
-        raise_all(list(refusals(surveyed, env=APP.env, python=APP.python, need=loads[host].need)))
+        raise_all(list(refusals(surveyed, env=app.env, python=app.python, need=loads[host].need)))
     return plan_deploy(
         surveys,
-        shipment(tag, case.get("digest", tag)),
+        shipment(tag, case.get("digest", tag), app),
         loads,
         stage,
         service,
