@@ -10,7 +10,7 @@ import fcntl
 import os
 from typing import Any, Callable
 
-from tagship.host import files, outfit_files, outfit_folders, outfit_system, outfit_users
+from tagship.host import files, outfit_files, outfit_folders, outfit_ports, outfit_system, outfit_users
 from tagship.host.context import Args, Context
 from tagship.host.faults import Gone, Problem, failed, from_os_error, usage
 from tagship.host.lifeline import Lifeline
@@ -30,9 +30,13 @@ KINDS: dict[str, tuple[Callable[[Work, Args], State], Callable[[Work, Args], Non
     "aside": (outfit_files.look_aside, outfit_files.make_aside),
     "needs": (outfit_files.look_needs, outfit_files.make_needs),
     "unit": (outfit_system.look_unit, outfit_system.make_unit),
+    "port": (outfit_ports.look_port, outfit_ports.make_port),
     "act": (outfit_system.look_act, outfit_system.make_act),
+    "loads": (outfit_system.look_act, outfit_system.make_loads),
 }
-"""Who looks at a kind of resource, and who makes it; acts are made in their place whenever anything is."""
+"""Who looks at a kind of resource, and who makes it."""
+ALWAYS = ("act", "loads")
+"""Kinds that are made in their place whenever anything is."""
 
 
 def look(context: Context, args: Args) -> dict[str, Any]:
@@ -72,7 +76,7 @@ def _make_all(work: Work, rows: list[Args], changes: set[int], note: str) -> Non
     try:
         for number, row in enumerate(rows):
             work.context.progress(number, len(rows), "resources")
-            if number in changes or row.text("kind") == "act":
+            if number in changes or row.text("kind") in ALWAYS:
                 KINDS[row.text("kind")][1](work, row)
     except (Problem, OSError, Gone) as error:
         work.context.lifeline = Lifeline()  # also where the client is gone: what was changed is still put back

@@ -1,7 +1,8 @@
 """Folders, of root's and of others.
 
 `folder`: `path`, `owner`, `group`, `mode` (octal), `passed` (whether others must be able to pass through all folders
-above), `ours` (a name inside by which a folder of root's with something in it is known to be ours).
+above), `ours` (it mustn't be a folder of root's with something in it), `loose` (one that is there and belongs to
+somebody else, or is a link, stays as it is).
 """
 
 from __future__ import annotations
@@ -27,8 +28,9 @@ def look_folder(work: Work, row: Args) -> State:  # noqa: ARG001
         found = os.lstat(path)
     except FileNotFoundError:
         return State(True)
-    if stat.S_ISLNK(found.st_mode) and found.st_uid == 0 and owner == 0:
-        found = os.stat(path)
+    loose = bool(row.raw().get("loose")) and os.path.isdir(path)
+    if loose and (stat.S_ISLNK(found.st_mode) or found.st_uid not in (0, owner)):
+        return State(False)
     if not stat.S_ISDIR(found.st_mode):
         raise in_the_way(path, "is not a folder")
     if found.st_uid not in (0, owner):

@@ -1,7 +1,7 @@
 """Packages, units, and commands that make a change count.
 
-`package`: `name`, `program` (a path that it brings: where that is, nothing is installed). `unit`: `name`, `enabled`,
-`active`. `act`: `argv`, `title`, `cure`, `back` (run again once what was changed has been put back).
+`package`: `name`, `program` (a path that it brings: where that is, nothing is installed). `unit`: `name`, `active`.
+`act`: `argv`, `cure`, `back` (run again once what was changed has been put back). `loads`: `name` of a unit.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from tagship.host.context import Args
-from tagship.host.faults import Problem
+from tagship.host.faults import Problem, failed
 from tagship.host.outfit_work import State, Work
 
 _WORDS = 6  # lines of a unit's journal that are shown
@@ -47,7 +47,7 @@ def look_unit(work: Work, row: Args) -> State:
 
 def make_unit(work: Work, row: Args) -> None:
     """Enable it and, where that is wanted, start it."""
-    name = row.text("name")
+    name, last = row.text("name"), ["journalctl", "--quiet", "--no-pager", "--output=cat", "-n", str(_WORDS)]
     if work.ask(["systemctl", "is-enabled", "--quiet", name])[0]:
         work.owe(name, lambda: work.ask(["systemctl", "disable", "--quiet", name]))
         work.run(["systemctl", "enable", "--quiet", name], "{} can't be enabled".format(name), "see what it says")
@@ -55,11 +55,8 @@ def make_unit(work: Work, row: Args) -> None:
         work.owe(name, lambda: work.ask(["systemctl", "stop", name]))
         status, said = work.ask(["systemctl", "start", name])
         if status:
-            _, journal = work.ask(
-                ["journalctl", "--quiet", "--no-pager", "--output=cat", "-n", str(_WORDS), "-u", name]
-            )
-            tail = [*said.splitlines(), *journal.splitlines()]
-            raise Problem("failed", "{} doesn't start".format(name), "mend what its last lines say", tail)
+            tail = [*said.splitlines(), *work.ask([*last, "--unit=" + name])[1].splitlines()]
+            raise failed("{} doesn't start".format(name), "mend what its last lines say", tail)
 
 
 def look_act(work: Work, row: Args) -> State:  # noqa: ARG001
@@ -69,7 +66,17 @@ def look_act(work: Work, row: Args) -> State:  # noqa: ARG001
 
 def make_act(work: Work, row: Args) -> None:
     """Run it; if it has to be run again after putting back, that is owed from now on."""
-    argv = row.texts("argv")
+    argv, title = row.texts("argv"), " ".join(row.texts("argv"))
     if row.raw().get("back"):
-        work.owe_again(row.text("title"), lambda: work.run(argv, row.text("title"), row.text("cure")))
-    work.run(argv, row.text("title"), row.text("cure"))
+        work.owe_again(title, lambda: work.run(argv, title, row.text("cure")))
+    work.run(argv, title, row.text("cure"))
+
+
+def make_loads(work: Work, row: Args) -> None:
+    """Raises `failed` where systemd can't take the unit. (What an old systemd doesn't know in it, it passes over.)"""
+    name = row.text("name")
+    _, said = work.ask(["systemctl", "show", "--property=LoadState", "--property=LoadError", name])
+    if "LoadState=loaded" not in said.splitlines():
+        raise failed(
+            "systemd can't take {}".format(name), "this is a bug in tagship; please report it", said.splitlines()
+        )

@@ -86,7 +86,8 @@ def _apply(agents: Agents, name: str, todo: Mapping[str, HostPlan], listener: Li
                 listener(Event("progress", host, data))
 
             agents.call(host, "apply", args, progress)
-            note(listener, f"ready: {len(todo[host].changes)} changes", host=host)
+            number = len(todo[host].changes)
+            note(listener, f"ready, {number} change{'s' * (number != 1)} made", host=host)
 
         crew = agents.crew(one, todo)
         try:
@@ -107,6 +108,9 @@ def _ended(
             raise error
     if not errors:
         return _outcome("ready", agents, {}, began)
+    first = next(iter(errors.values()))
+    if len(errors) == len(todo) and all(isinstance(error, HostRefused | Locked) for error in errors.values()):
+        raise first  # nothing was changed anywhere
     verdict = _verdict({host: _stands(errors.get(host), True) for host in todo}, errors)
     return _outcome(verdict.outcome, agents, errors, began, verdict)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
@@ -12,6 +13,8 @@ class Resource:
     """Something that a host has as it should be, or not."""
 
     kind: ClassVar[str]
+    sign: ClassVar[str] = "+"
+    """How a plan marks it."""
 
     def row(self) -> dict[str, Any]:
         """The agent's form of it."""
@@ -83,7 +86,10 @@ class Keys(Resource):
 
 @dataclass(frozen=True)
 class Folder(Resource):
-    """A folder; `passed`: others must be able to pass all above it. `ours`: not one of root's with things in it."""
+    """A folder; `passed`: others must be able to pass all above it. `ours`: not one of root's with things in it.
+
+    `loose`: one that is there and belongs to somebody else, or is a link, stays as it is.
+    """
 
     kind = "folder"
     path: str
@@ -92,6 +98,7 @@ class Folder(Resource):
     mode: str
     passed: bool = False
     ours: bool = False
+    loose: bool = False
 
     @property
     def title(self) -> str:
@@ -137,6 +144,7 @@ class Aside(Resource):
     """A link to another site of nginx, taken away where that is the default one on one of `ports`."""
 
     kind = "aside"
+    sign = "-"
     path: str
     ports: tuple[str, ...]
 
@@ -159,6 +167,19 @@ class Needs(Resource):
 
 
 @dataclass(frozen=True)
+class Port(Resource):
+    """A TCP port that no other program than `program` listens on; never made."""
+
+    kind = "port"
+    number: str
+    program: str
+
+    @property
+    def title(self) -> str:
+        return f"port {self.number} is free for {self.program}"
+
+
+@dataclass(frozen=True)
 class Unit(Resource):
     """A unit that starts at boot and, where `active`, runs."""
 
@@ -177,15 +198,21 @@ class Act(Resource):
 
     kind = "act"
     argv: tuple[str, ...]
-    title_: str
     cure: str
     back: bool = False
 
     @property
     def title(self) -> str:
-        return self.title_
+        return shlex.join(self.argv)
 
-    def row(self) -> dict[str, Any]:
-        """The agent's form of it."""
-        found = super().row()
-        return {**found, "title": found.pop("title_")}
+
+@dataclass(frozen=True)
+class Loads(Resource):
+    """A unit that systemd must be content with; asked whenever anything is changed."""
+
+    kind = "loads"
+    name: str
+
+    @property
+    def title(self) -> str:
+        return f"systemd is content with {self.name}"

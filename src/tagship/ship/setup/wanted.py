@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import PurePosixPath
 
 from tagship.ship.setup import rendering
 from tagship.ship.setup.rendering import HELPER
@@ -14,9 +15,11 @@ from tagship.ship.setup.resources import (
     Folder,
     Keys,
     Link,
+    Loads,
     Member,
     Needs,
     Package,
+    Port,
     Resource,
     Unit,
     User,
@@ -51,6 +54,7 @@ def _needs(settings: Settings) -> Iterator[Resource]:
     yield Package("sudo", "/usr/sbin/visudo")
     if settings.web:
         yield Package("nginx-light", "/usr/sbin/nginx")
+        yield from (Port(port, "nginx") for port in ports(settings))
 
 
 def _users(settings: Settings) -> Iterator[Resource]:
@@ -69,9 +73,13 @@ def _folders(settings: Settings) -> Iterator[Resource]:
     for name in ("objects", "state"):
         yield Folder(f"{root}/{name}", deploy, group, "0700")
     yield Folder(f"{root}/shared", deploy, group, "0751")
-    for name in settings.shared:
-        mode = "2775" if name in settings.served else "2770"
-        yield Folder(f"{root}/shared/{name}", deploy, settings.user, mode)
+    above = {str(parent) for name in settings.shared for parent in PurePosixPath(name).parents} - {"."}
+    for name in sorted({*above, *settings.shared}):
+        if name in settings.shared:
+            mode = "2775" if name in settings.served else "2770"
+            yield Folder(f"{root}/shared/{name}", deploy, settings.user, mode, loose=True)
+        else:
+            yield Folder(f"{root}/shared/{name}", deploy, group, "0751", loose=True)
     yield Folder("/etc/tagship", "root", "root", "0755")
 
 
@@ -88,9 +96,9 @@ def _files(settings: Settings) -> Iterator[Resource]:
 
 def _acts(settings: Settings) -> Iterator[Resource]:
     again = "run it again; systemd's log (journalctl -b) may say more"
-    yield Act(("systemctl", "daemon-reload"), "let systemd read its units again", again, back=True)
-    tmpfiles = f"/etc/tmpfiles.d/{settings.name}.conf"
-    yield Act(("systemd-tmpfiles", "--create", tmpfiles), f"make /run/{settings.name}", again)
+    yield Act(("systemctl", "daemon-reload"), again, back=True)
+    yield Loads(f"{settings.name}@0000.service")
+    yield Act(("systemd-tmpfiles", "--create", f"/etc/tmpfiles.d/{settings.name}.conf"), again)
     yield Unit(f"{settings.name}.service")
 
 
@@ -101,9 +109,9 @@ def _nginx(settings: Settings) -> Iterator[Resource]:
     yield File(available, rendering.site(settings), "0644", MARK)
     yield Link(enabled, available)
     mend = "mend what its last lines say: `nginx` in tagship.yml, or another site of that host"
-    yield Act(("nginx", "-t", "-q"), "nginx is not content with its configuration", mend)
+    yield Act(("nginx", "-t", "-q"), mend)
     yield Unit("nginx.service", active=True)
-    yield Act(("systemctl", "reload", "nginx.service"), "let nginx read its sites again", mend, back=True)
+    yield Act(("systemctl", "reload", "nginx.service"), mend, back=True)
 
 
 def ports(settings: Settings) -> tuple[str, ...]:
@@ -114,12 +122,7 @@ def ports(settings: Settings) -> tuple[str, ...]:
 
 def _note(settings: Settings) -> Resource:
     """Last: its presence says that the host was made ready."""
-    same = {"app": settings.app, "stage": settings.stage, "root": settings.root}
-    values = {
-        "helper": 1,
-        **same,
-        "deploy": settings.deploy,
-        "user": settings.user,
-        "nginx": settings.nginx.user if settings.web else None,
-    }
+    same = {"app": settings.app, "stage": settings.stage, "root": settings.root, "user": settings.user}
+    nginx = settings.nginx.user if settings.web else ""
+    values = {"helper": 1, **same, "deploy": settings.deploy, "nginx": nginx}
     return File(settings.conf, json.dumps(values, indent=1) + "\n", "0644", '"helper"', same=same)

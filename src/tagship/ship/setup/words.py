@@ -7,7 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tagship.ship.setup.resources import Act, File, Resource
+from tagship.ship.setup.resources import Act, File, Folder, Keys, Link, Resource
+
+CHANGED = (File, Folder, Keys, Link)
+"""What a plan marks as changed, where it is there already."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ def lines(stage: str, plans: Sequence[HostPlan]) -> list[str]:
         grouped.setdefault(tuple(_of_host(plan)), []).append(plan.host)
     told = [f"setup of {stage}"]
     for shown, hosts in grouped.items():
-        told += [f"{', '.join(hosts)}: {'ready, nothing to change' if not shown else 'to be made'}", *shown]
+        told += [f"{', '.join(hosts)}: {'to be made ready' if shown else 'ready, nothing to change'}", *shown]
     return told
 
 
@@ -90,13 +93,13 @@ def _of_host(plan: HostPlan) -> Iterator[str]:
         if isinstance(resource, Act):
             yield f"  > {resource.title}"
         elif state.differs:
-            sign = "~" if state.words or state.was is not None else "+"
-            yield f"  {sign} {resource.title}" + (f", now: {state.words}" if state.words else "")
+            sign = "~" if isinstance(resource, CHANGED) and (state.words or state.was is not None) else resource.sign
+            yield f"  {sign} {resource.title}" + (f" (now: {state.words})" if state.words else "")
             yield from (f"      {line}" for line in _diff(resource, state))
 
 
 def _diff(resource: Resource, state: State) -> Iterator[str]:
-    """A unified diff of a file that changes; one that is new is told by its first lines' count."""
+    """A unified diff of a file that changes."""
     if isinstance(resource, File) and state.was is not None and state.was != resource.text:
         before, after = state.was.splitlines(), resource.text.splitlines()
         yield from list(difflib.unified_diff(before, after, lineterm="", n=1))[2:]
