@@ -21,6 +21,11 @@ class LineReader:
             self._held = self._held[LONGEST:]
         return found
 
+    @property
+    def holds(self) -> bool:
+        """Whether a line has begun whose end hasn't come."""
+        return bool(self._held)
+
     def rest(self) -> list[str]:
         """What is held, as a line, at the end of it all; none if nothing is."""
         held, self._held = self._held, b""

@@ -95,13 +95,13 @@ class LogFiles:
 
     def more(self) -> bool:
         """Whether any log is longer than what was read of it."""
-        return any(log.left() for log in self._logs.values())
+        return any(log.left(last=not self._follow) for log in self._logs.values())
 
     def _names(self) -> Iterable[tuple[str, str]]:
         for name in files.names(self._folder):
             match = _LOG.match(name)
             if match:
-                yield name, name[: -len(".log")]
+                yield name, match.group(1) + (match.group(2) or "").replace(".unit-", ".")
 
 
 class _Log:
@@ -113,9 +113,9 @@ class _Log:
         self._reader = LineReader()
         self._at = 0 if lines is None else _start_of_last(path, lines)
 
-    def left(self) -> bool:
+    def left(self, *, last: bool) -> bool:
         size = _size(self._path)
-        return size is not None and size != self._at
+        return (size is not None and size != self._at) or (last and self._reader.holds)
 
     def read(self, *, last: bool) -> list[str]:
         size = _size(self._path)
