@@ -7,7 +7,16 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from tagship.errors import Degraded, HostFailed, HostRefused, Interrupted, LinkLost, Restored, TagshipError, UsageError
+from tagship.errors import (
+    Degraded,
+    HostFailed,
+    HostRefused,
+    Interrupted,
+    LinkLost,
+    Restored,
+    TagshipError,
+    UsageError,
+)
 from tagship.events import Listener
 from tagship.ship.crew import Crew, side_by_side
 from tagship.ship.fleet import Fleet, raise_all

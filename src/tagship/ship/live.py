@@ -170,5 +170,3 @@ def _converse(fleet: Fleet, host: str, tell: Callable[[Line], None], source: Sou
             tell(Line(host, str(stream), str(text)))
         if answer["status"] is not None:
             return int(answer["status"])
-
-
