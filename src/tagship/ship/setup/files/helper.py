@@ -124,7 +124,7 @@ def version(_conf: Conf, words: list[str]) -> int:
 def start(conf: Conf, words: list[str]) -> int:
     units = conf.units(words)
     # One that failed before, or was started too often, would be refused; one that never ran is no failure here.
-    begin([SYSTEMCTL, "reset-failed", "--", *units], quiet=True)
+    begin([SYSTEMCTL, "reset-failed", "--", *units], closed=(0, 1, 2))
     return begin([SYSTEMCTL, "start", "--", *units])
 
 
@@ -133,12 +133,14 @@ def stop(conf: Conf, words: list[str]) -> int:
 
 
 def journal(conf: Conf, words: list[str]) -> int:
-    if len(words) not in (2, 3) or words[2:] not in ([], ["follow"]) or not COUNT.fullmatch(words[1]):
-        raise Refused("journal INSTANCE|all LINES [follow]")
+    if len(words) not in (2, 3) or words[2:] not in ([], ["rows"], ["follow"]) or not COUNT.fullmatch(words[1]):
+        raise Refused("journal INSTANCE|all LINES [rows|follow]")
     # No other unit's name can match the pattern: it begins with our own up to the `@`.
     units = [f"{conf.name}@*.service", f"{conf.name}.service"] if words[0] == "all" else conf.units(words[:1])
-    argv = [JOURNALCTL, "--quiet", "--no-pager", "--no-hostname", "--output=short-iso", f"--lines={words[1]}"]
-    return begin([*argv, *(f"--unit={unit}" for unit in units), *(["--follow"] if words[2:] else [])])
+    # Rows are for programs: they tell unit and microsecond, and hold whatever was said.
+    form = ["--output=json", "--all", "--output-fields=MESSAGE,UNIT,_SYSTEMD_UNIT"] if words[2:] else ["--output=short-iso"]
+    argv = [JOURNALCTL, "--quiet", "--no-pager", "--no-hostname", *form, f"--lines={words[1]}"]
+    return begin([*argv, *(f"--unit={unit}" for unit in units), *(["--follow"] if words[2:] == ["follow"] else [])])
 
 
 def run(conf: Conf, words: list[str]) -> int:
@@ -155,7 +157,7 @@ def run(conf: Conf, words: list[str]) -> int:
         prctl(PR_SET_NO_NEW_PRIVS)
         os.umask(0o027)
 
-    return begin([conf.by_serial(words[0], "within"), *words[2:]], become)
+    return begin([conf.by_serial(words[0], "within"), *words[2:]], become, closed=())
 
 
 def boot(conf: Conf, words: list[str]) -> int:
@@ -182,10 +184,11 @@ VERBS: dict[str, Callable[[Conf, list[str]], int]] = {
 }
 
 
-def begin(argv: list[str], become: Callable[[], None] = lambda: None, *, quiet: bool = False) -> int:
+def begin(argv: list[str], become: Callable[[], None] = lambda: None, *, closed: tuple[int, ...] = (0,)) -> int:
     """Run a command to its end, and end it, with all that it began, once nobody reads our output any more.
 
-    The exit status; 128 and the number of the signal that ended it.
+    It gets our streams, but nothing for those in `closed`. The exit status; 128 and the number of the signal that
+    ended it.
     """
     prctl(PR_SET_CHILD_SUBREAPER)  # what it leaves in the background becomes our child, and is found
     told, telling = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -194,7 +197,7 @@ def begin(argv: list[str], become: Callable[[], None] = lambda: None, *, quiet: 
         signal.signal(number, lambda *_: None)
     child = os.fork()
     if child == 0:
-        execute(argv, become, quiet)
+        execute(argv, become, closed)
     try:
         return attend(child, told)
     finally:
@@ -204,14 +207,14 @@ def begin(argv: list[str], become: Callable[[], None] = lambda: None, *, quiet: 
         os.close(telling)
 
 
-def execute(argv: list[str], become: Callable[[], None], quiet: bool) -> NoReturn:
+def execute(argv: list[str], become: Callable[[], None], closed: tuple[int, ...]) -> NoReturn:
     """In the child: a session of its own, nothing inherited but the streams, and the program."""
     try:
         os.setsid()
         for number in (signal.SIGCHLD, signal.SIGPIPE, *ENDINGS):
             signal.signal(number, signal.SIG_DFL)
         nothing = os.open(os.devnull, os.O_RDWR)
-        for stream in (0, 1, 2) if quiet else (0,):
+        for stream in closed:
             os.dup2(nothing, stream)
         os.chdir("/")
         become()
