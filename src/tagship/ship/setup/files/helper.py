@@ -138,7 +138,11 @@ def journal(conf: Conf, words: list[str]) -> int:
     # No other unit's name can match the pattern: it begins with our own up to the `@`.
     units = [f"{conf.name}@*.service", f"{conf.name}.service"] if words[0] == "all" else conf.units(words[:1])
     # Rows are for programs: they tell unit and microsecond, and hold whatever was said.
-    form = ["--output=json", "--all", "--output-fields=MESSAGE,UNIT,_SYSTEMD_UNIT"] if words[2:] else ["--output=short-iso"]
+    form = (
+        ["--output=json", "--all", "--output-fields=MESSAGE,UNIT,_SYSTEMD_UNIT"]
+        if words[2:]
+        else ["--output=short-iso"]
+    )
     argv = [JOURNALCTL, "--quiet", "--no-pager", "--no-hostname", *form, f"--lines={words[1]}"]
     return begin([*argv, *(f"--unit={unit}" for unit in units), *(["--follow"] if words[2:] == ["follow"] else [])])
 
