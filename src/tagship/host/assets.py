@@ -3,27 +3,42 @@
 from __future__ import annotations
 
 import os
+from typing import Iterable
 
-from tagship.host import files, stored
+from tagship.host import files, rows, stored
 from tagship.host.layout import Layout
 from tagship.host.objects import Objects
 from tagship.host.tree import Folders, walk
 
+_ROOM = "public/assets/"
 
-def add(layout: Layout, declared: stored.Declared, objects: Objects) -> None:
-    """Link the release's assets in; a name that other content has already gets the new one, at once."""
-    sizes = declared.objects()
+
+def of(found: Iterable[rows.Row]) -> dict[str, tuple[str, int]]:
+    """Of these files of a release, its assets: path below `assets/` to key and bytes."""
+    return {
+        row[0][len(_ROOM) :]: (rows.key(row), row[3]) for row in found if row[0].startswith(_ROOM) and row[1] != "l"
+    }
+
+
+def add(layout: Layout, found: Iterable[rows.Row], objects: Objects) -> None:
+    """Link a release's assets in; a name that other content has already gets the new one, at once."""
     with Folders(layout.assets) as folders:
-        for path, key in sorted(declared.assets().items()):
-            _place(folders, path, key, sizes[key], objects)
+        for path, (key, size) in sorted(of(found).items()):
+            _place(folders, path, key, size, objects)
+
+
+def adopt(layout: Layout, release: str, made: list[rows.Row], objects: Objects) -> None:
+    """`add` for those that a command of the release made (collectstatic, a bundler): they become objects first."""
+    for path, (key, size) in of(made).items():
+        objects.adopt(layout.release(release, _ROOM + path), key, size)
+    add(layout, made, objects)
 
 
 def collect(layout: Layout, releases: list[stored.Declared], objects: Objects) -> None:
     """Leave what `releases` (by serial) have and nothing else; of two contents under a name, the newest one's."""
     wanted: dict[str, tuple[str, int]] = {}
     for declared in releases:
-        sizes = declared.objects()
-        wanted.update((path, (key, sizes[key])) for path, key in declared.assets().items())
+        wanted.update(of([*declared.rows, *stored.made(layout, declared.release)]))
     with Folders(layout.assets) as folders:
         for path in [path for path, _ in walk(layout.assets, "")]:
             folder, _, name = path[1:].rpartition("/")

@@ -35,7 +35,7 @@ def furnish(context: Context, args: Args) -> dict[str, Any]:
     files.place_json(layout.release(release, stored.RECORD), declared.record, 0o444)
     if layout.ready is not None:
         link_serials(layout, declared)
-    assets.add(layout, declared, open_objects(context))
+    assets.add(layout, declared.rows, open_objects(context))
     return {}
 
 

@@ -12,7 +12,7 @@ import os
 import re
 import stat
 import zlib
-from typing import Callable, Iterable, Iterator, Optional
+from typing import BinaryIO, Callable, Iterable, Iterator, Optional, Union
 
 from tagship.host import files
 from tagship.host.faults import Problem, failed, usage
@@ -141,7 +141,13 @@ class Objects:
             raise usage("the stream holds more than the objects it was said to hold")
         return done
 
-    def _receive_one(self, key: str, size: int, stream: "_Unpacked") -> None:
+    def adopt(self, path: str, key: str, size: int) -> None:
+        """Make an object of a copy of a file; raises `tampered` where its content isn't what `key` says."""
+        if not self.sound(key, size):
+            with open(path, "rb") as file:
+                self._receive_one(key, size, file)
+
+    def _receive_one(self, key: str, size: int, stream: Union["_Unpacked", BinaryIO]) -> None:
         name = ".new-" + key
         fd = self._create(name)
         try:

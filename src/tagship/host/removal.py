@@ -127,6 +127,7 @@ def _collect(context: Context) -> None:
     left = stored.all_declared(layout)
     assets.collect(layout, left, objects)
     used = {key for declared in left for key in declared.objects()}
+    used.update(key for one in left for key, _ in assets.of(stored.made(layout, one.release)).values())
     unpacked = stored.installer(layout)
     used.update(one.installer[1] for one in left if one.installer and one.installer[1] != unpacked)
     objects.keep_only(used)

@@ -6,8 +6,9 @@ import os
 import stat
 from typing import Any
 
-from tagship.host import contents, files, furnish, generated, rows, stored
+from tagship.host import assets, contents, files, furnish, generated, rows, stored
 from tagship.host.context import Args, Context
+from tagship.host.declare import open_objects
 from tagship.host.faults import Problem, failed
 
 
@@ -18,6 +19,7 @@ def seal(context: Context, args: Args) -> dict[str, Any]:
     declared = stored.read(layout, release)
     generated.take(context, declared)
     made = _made(layout.release(release), declared)
+    assets.adopt(layout, release, made, open_objects(context))
     record = {
         "made": made,
         "bytecode": contents.bytecode(layout.release(release, "venv")),

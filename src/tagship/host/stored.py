@@ -44,13 +44,6 @@ class Declared(NamedTuple):
         found.update((sha256, size) for _, sha256, size in self.wheels)
         return found
 
-    def assets(self) -> dict[str, str]:
-        """Its files below `public/assets/`: path there to key."""
-        prefix = "public/assets/"
-        return {
-            row[0][len(prefix) :]: rows.key(row) for row in self.rows if row[0].startswith(prefix) and row[1] != "l"
-        }
-
 
 def write(layout: Layout, declared: Declared) -> None:
     """Keep it in its release's folder, which must be there."""
@@ -78,6 +71,12 @@ def read(layout: Layout, release: str) -> Declared:
             "the manifest of {} is damaged".format(release),
             "make a new tag and deploy it: a new release gets sound files",
         )
+    return found
+
+
+def made(layout: Layout, release: str) -> list[rows.Row]:
+    """Rows of what commands made in a release; none until it is sealed."""
+    found: list[rows.Row] = files.read_object(layout.release(release, SEALED)).get("made", [])
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -272,6 +273,29 @@ def test_assets_hold_those_of_all_releases_and_take_back_what_a_removed_one_repl
     agent.ask("unstage", release=two.id)
     assert (assets / "deep/logo.svg").read_bytes() == b"one"
     agent.ask("unstage", release=one.id)
+    assert list(tree(assets)) == []
+
+
+def test_assets_that_a_command_made_stay_as_long_as_their_release(host: Host) -> None:
+    """A page loaded before a flip finds them too; they are copies, which who wrote the first can't change."""
+    agent = host.locked()
+    for release, base in ((one := blog(1), None), (two := blog(2), one)):
+        stage_until(agent, release, "furnish", base=base)
+        text = f"import os; os.makedirs('a', exist_ok=True); open('a/style.{release.id[:4]}.css', 'w').write('x')"
+        code = f"import os; os.chdir('../public/assets'); {text}"
+        agent.ask("command", release=release.id, argv=["python", "-c", code], title="prepare")
+        agent.ask("seal", release=release.id)
+    assets = host.path("assets")
+    mine = {"a/style.0001.css", "a/style.0002.css"}
+    assert {name for name in tree(assets) if name.startswith("a/")} == mine
+    made = host.path("releases", one.id, "public/assets/a/style.0001.css")
+    made.write_text("other")
+    assert (assets / "a/style.0001.css").read_text() == "x"
+    agent.ask("unstage", release=one.id)
+    assert {name for name in tree(assets) if name.startswith("a/")} == {"a/style.0002.css"}
+    assert names(host.path("objects")) == {*two.contents, hashlib.sha256(b"x").hexdigest()}
+    agent.ask("unstage", release=two.id)
+    assert names(host.path("objects")) == set()
     assert list(tree(assets)) == []
 
 
