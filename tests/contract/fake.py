@@ -260,6 +260,7 @@ class FakeSession:
             "missing": [],
             "env": "ok",
             "installer": None,
+            "versions": {"newest": 0, "used": {}},
             "disk_free": 10**12,
             "inodes_free": 10**9,
             "uid": 1000,

@@ -6,7 +6,7 @@ import os
 import stat
 from typing import Any
 
-from tagship.host import access, assets, environment, files, generated, stored, units
+from tagship.host import access, assets, environment, envs, files, generated, stored, units
 from tagship.host.context import Args, Context
 from tagship.host.declare import open_objects
 from tagship.host.faults import failed
@@ -18,7 +18,10 @@ ID_FILE = "id"
 
 
 def furnish(context: Context, args: Args) -> dict[str, Any]:
-    """Write the scripts, `id`, `release.json` and `run`, link what is shared, fill `assets/`. Safe to repeat."""
+    """Write the scripts, `id`, `release.json` and `run`, link what is shared and the environment, fill `assets/`.
+
+    Safe to repeat.
+    """
     release = args.release()
     layout = context.layout
     declared = stored.read(layout, release)
@@ -31,6 +34,7 @@ def furnish(context: Context, args: Args) -> dict[str, Any]:
     _link_shared(layout, declared)
     generated.make(layout, declared)
     _write_scripts(layout, declared)
+    envs.link(layout, release)
     files.place(layout.release(release, ID_FILE), (release + "\n").encode(), 0o444)
     files.place_json(layout.release(release, stored.RECORD), declared.record, 0o444)
     if layout.ready is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from tagship.host import assets, damage, files, furnish, generated, presence, service, stored, survey
+from tagship.host import assets, damage, envs, files, furnish, generated, presence, service, stored, survey
 from tagship.host.context import Args, Context
 from tagship.host.declare import open_objects
 from tagship.host.faults import refused
@@ -40,6 +40,7 @@ def prune(context: Context, args: Args) -> dict[str, Any]:
     removed = [name for name in ours if name not in kept]
     remove(context, removed, "removed")
     _drop_logs(layout)
+    envs.prune(layout)
     return {"removed": removed}
 
 

@@ -22,7 +22,7 @@ def survey(context: Context, args: Args) -> dict[str, Any]:
     app, stage = args.text("app"), args.text("stage")
     _check_owner(Layout(root), app, stage)
     context.open(root, app, stage)
-    from tagship.host import health, interpreter, presence, probe  # after the checks that refuse
+    from tagship.host import envs, health, interpreter, presence, probe  # after the checks that refuse
 
     layout = context.layout
     front = probe.Front.read(args)
@@ -54,6 +54,7 @@ def survey(context: Context, args: Args) -> dict[str, Any]:
         "lock": lock.read_holder(layout.lock),
         "missing": [link for link in args.texts("links") if not os.path.exists(os.path.join(layout.shared, link))],
         "env": "ok" if env is None else envfile.fault(os.path.join(layout.shared, env), layout.ready),
+        "versions": {"newest": envs.newest(layout), "used": envs.used(layout)},
         "installer": stored.installer(layout),
         "python": interpreter.ask(args.text("python")),
     }

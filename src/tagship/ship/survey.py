@@ -40,6 +40,8 @@ class Release:
     """What the host was for when it was declared."""
     runs: tuple[str, ...]
     """The processes it has on this host when it is up: `web`, and its units."""
+    env: int = 0
+    """The version of the environment that it runs with; 0: none."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,8 @@ class HostSurvey:
     user: str
     python: Mapping[str, Any] | None
     """Markers and platform of the application's interpreter, for choosing wheels; `None` if it isn't there."""
+    env_newest: int = 0
+    """The version of the environment that the next release gets here; 0: none."""
 
     @staticmethod
     def from_json(host: str, data: Mapping[str, Any]) -> HostSurvey:
@@ -120,12 +124,13 @@ class HostSurvey:
             [[r.id, r.digest, r.manifest, r.state, r.staged, r.pid is not None, r.roles] for r in self.releases],
             self.front.listen if self.front else None,
             [self.missing, self.env, self.python],
+            [self.env_newest, [release.env for release in self.releases]],
         ]
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 def _read(host: str, data: Mapping[str, Any]) -> HostSurvey:
-    front = data["front"]
+    front, versions = data["front"], data["versions"]
     return HostSurvey(
         host=host,
         root=str(data["root"]),
@@ -145,6 +150,7 @@ def _read(host: str, data: Mapping[str, Any]) -> HostSurvey:
                 pid=row["pid"],
                 roles=tuple(row["roles"]),
                 runs=tuple(row["runs"]),
+                env=int(versions["used"].get(row["id"], 0)),
             )
             for row in sorted(data["releases"], key=lambda row: int(row["serial"]))
         ),
@@ -161,6 +167,7 @@ def _read(host: str, data: Mapping[str, Any]) -> HostSurvey:
         inodes_free=data["inodes_free"],
         user=str(data["user"]),
         python=data["python"],
+        env_newest=int(versions["newest"]),
     )
 
 
@@ -179,6 +186,21 @@ def refusals(survey: HostSurvey, *, env: str | None, python: str | None, need: R
     if python is not None:
         found += _python_reasons(survey, python)
     return (*root_refusals(survey), *(HostRefused(what, host=survey.host, cure=cure) for what, cure in found))
+
+
+def env_refusals(surveys: Mapping[str, HostSurvey], stage: str) -> tuple[HostRefused, ...]:
+    """The hosts that lack the environment which the others have: a release would run there with another one."""
+    newest = max((survey.env_newest for survey in surveys.values()), default=0)
+    holder = next((host for host, survey in surveys.items() if survey.env_newest == newest), "")
+    return tuple(
+        HostRefused(
+            f"it lacks version {newest:04d} of the environment, which {holder} has",
+            host=host,
+            cure=f"fab env copy --stage {stage}",
+        )
+        for host, survey in surveys.items()
+        if survey.env_newest < newest
+    )
 
 
 def _env_reason(survey: HostSurvey, env: str) -> tuple[str, str]:

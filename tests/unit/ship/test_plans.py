@@ -54,9 +54,10 @@ def settings_of(case: dict[str, Any], key: str, kind: Any, default: Any) -> Any:
 
 def survey(host: str, short: dict[str, Any], app: App = APP) -> HostSurvey:
     """A host of a data file, written out as the agent's answer."""
-    rows = []
+    rows, used = [], {}
     for line in short.get("releases", []):
         release, state, *words = line.split()
+        used.update((release, int(word[4:])) for word in words if word.startswith("env="))
         was = next((word.removeprefix("was=").split(",") for word in words if word.startswith("was=")), None)
         roles = was or short.get("roles", ["web"])
         runs = part_of(app, roles).runs
@@ -98,6 +99,7 @@ def survey(host: str, short: dict[str, Any], app: App = APP) -> HostSurvey:
         "missing": [],
         "env": "ok",
         "installer": None,
+        "versions": {"newest": short.get("env", 0), "used": used},
         "disk_free": 10**12,
         "inodes_free": 10**9,
         "user": "deploy",
