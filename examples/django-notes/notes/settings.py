@@ -58,9 +58,11 @@ MEDIA_URL = "/media/"
 FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o755  # nginx reads them, whatever the umask
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000
 
-# `collectstatic` fills the release's own folder; names hold the content's digest, so browsers may keep them for ever.
-STATIC_ROOT = Path(os.environ.get("TAGSHIP_PUBLIC", BASE / "public")) / "static"
-STATIC_URL = "/static/"
+# `collectstatic` fills a folder of the release; names hold the content's digest, so browsers may keep them for ever.
+# What is in `assets` outlives the flip: tagship serves that of all releases that it keeps, from one folder.
+STATIC_ROOT = Path(os.environ.get("TAGSHIP_PUBLIC", BASE / "public")) / "assets"
+STATIC_URL = "/assets/"
+ASSETS = os.environ.get("TAGSHIP_ASSETS", STATIC_ROOT)
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.ManifestStaticFilesStorage"},
