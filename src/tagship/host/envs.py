@@ -11,7 +11,7 @@ import os
 import re
 from typing import Any, Optional
 
-from tagship.host import envfile, files, survey
+from tagship.host import access, envfile, files
 from tagship.host.context import Args, Context
 from tagship.host.faults import failed, refused, usage
 from tagship.host.layout import ID, Layout
@@ -27,8 +27,7 @@ def env(context: Context, args: Args) -> dict[str, Any]:  # noqa: ARG001
     """The verb `env`: the names of each version, which release uses which; no value."""
     layout = context.layout
     found = [{"version": version, "names": sorted(read(layout, version))} for version in versions(layout)]
-    used = {name: of_release(layout, name) for name in files.names(layout.releases) if ID.match(name)}
-    return {"versions": found, "releases": used, "current": survey.read_current(layout)[1]}
+    return {"versions": found, "releases": used(layout)}
 
 
 def envget(context: Context, args: Args) -> dict[str, Any]:
@@ -51,13 +50,15 @@ def envput(context: Context, args: Args) -> dict[str, Any]:
         raise refused("there is a version {:04d} already".format(newest(layout)), "try again")
     folder = layout.below(LINK)
     os.makedirs(folder, exist_ok=True)
-    os.chmod(folder, 0o711)  # noqa: S103  the service user passes through it
+    os.chmod(folder, 0o700 if layout.ready is None else 0o711)  # the service user passes through it
     context.opened[LINK] = version
     context.endings.append(lambda: _forget(context, version))
     where = path(layout, version)
     files.write(where, _text(values), 0o600)
+    if layout.ready is not None:
+        access.grant(where, layout.ready.gid, 0o640)
     files.sync_folder(layout.root)
-    if envfile.read(where) != values:  # what the start script would read is what counts
+    if read(layout, version) != values:  # what the start script would read is what counts
         files.remove(where)
         raise failed("a value can't be written so that a shell reads it back", "encode it, as base64 for one")
     context.note("env", None, version=version, names=sorted(values))
@@ -102,7 +103,7 @@ def newest(layout: Layout) -> int:
 
 def read(layout: Layout, version: int) -> dict[str, str]:
     """The values of a version; raises `failed` where it can't be read."""
-    return envfile.read(path(layout, version))
+    return envfile.read(path(layout, version), layout.ready)
 
 
 def link(layout: Layout, release: str) -> None:
@@ -122,23 +123,28 @@ def of_release(layout: Layout, release: str) -> int:
     return int(name) if _VERSION.match(name) else 0
 
 
+def used(layout: Layout) -> dict[str, int]:
+    """The version of each release that has one."""
+    found = {name: of_release(layout, name) for name in files.names(layout.releases) if ID.match(name)}
+    return {name: version for name, version in found.items() if version}
+
+
 def prune(layout: Layout) -> None:
     """Remove the versions that no release on disk uses, but for the newest."""
-    used = {of_release(layout, name) for name in files.names(layout.releases) if ID.match(name)}
+    kept = set(used(layout).values())
     for version in versions(layout)[:-1]:
-        if version not in used:
+        if version not in kept:
             files.remove(path(layout, version))
 
 
 def secrets(layout: Layout, env_file: Optional[str]) -> dict[str, str]:
     """Every value that this stage keeps, of all versions and of the env file kept by hand: what no log may show."""
-    places = {"{:04d}".format(version): path(layout, version) for version in versions(layout)}
-    if env_file:
-        places["file"] = os.path.join(layout.shared, env_file)
+    places = [path(layout, version) for version in versions(layout)]
+    if env_file and os.path.exists(os.path.join(layout.shared, env_file)):
+        places.append(os.path.join(layout.shared, env_file))
     found: dict[str, str] = {}
-    for name, where in places.items():
-        if os.path.exists(where):
-            found.update((name + " " + key, value) for key, value in envfile.read(where).items())
+    for where in places:
+        found.update((where + " " + name, value) for name, value in envfile.read(where, layout.ready).items())
     return found
 
 
