@@ -21,7 +21,7 @@ from tagship.ship.services.process import ProcessService
 from tagship.ship.shipment import Cargo, Made, Shipment, Stage
 from tagship.ship.start import plan_bring_up
 from tagship.ship.stop import plan_stop
-from tagship.ship.survey import Room, refusals, root_refusals
+from tagship.ship.survey import Room, env_refusals, refusals, root_refusals
 
 
 def deploy(
@@ -101,7 +101,7 @@ def _settings(fleet: Fleet, stage: config.Stage, hooks: Hooks = NO_HOOKS) -> Sta
 
 
 def _refuse(fleet: Fleet, app: config.App, need: Mapping[str, Room]) -> None:
-    found: list[TagshipError] = []
+    found: list[TagshipError] = [*env_refusals(fleet.surveys, fleet.question.stage)]
     for host, survey in fleet.surveys.items():
         found += refusals(survey, env=app.env, python=app.python if app.runs else None, need=need[host])
     raise_all(found)
