@@ -14,7 +14,7 @@ from typing import Optional
 
 from tagship.host import files
 from tagship.host.context import Args
-from tagship.host.faults import refused
+from tagship.host.faults import Problem, refused
 from tagship.host.outfit_work import State, Work
 
 _NO_LOGIN = {"nologin", "false", "sync", "halt", "shutdown"}
@@ -119,6 +119,8 @@ def _ssh(home: int, user: pwd.struct_passwd) -> Optional[int]:
         folder = os.open(".ssh", files.FOLDER, dir_fd=home)
     except FileNotFoundError:
         return None
+    except OSError:
+        raise refused("~{}/.ssh is not a folder".format(user.pw_name), "move it away") from None
     if os.fstat(folder).st_uid != user.pw_uid:
         os.close(folder)
         raise refused("~{0}/.ssh isn't owned by {0}".format(user.pw_name), "chown it")
@@ -130,11 +132,17 @@ def _read(folder: int, user: pwd.struct_passwd) -> str:
         fd = os.open("authorized_keys", files.READ, dir_fd=folder)
     except FileNotFoundError:
         return ""
+    except OSError:
+        raise _not_own(user) from None
     with os.fdopen(fd, encoding="utf-8", errors="surrogateescape") as file:
         found = os.fstat(fd)
         if not stat.S_ISREG(found.st_mode) or found.st_uid != user.pw_uid:
-            raise refused("~{0}/.ssh/authorized_keys isn't a file of {0}'s own".format(user.pw_name), "move it away")
+            raise _not_own(user)
         return file.read()
+
+
+def _not_own(user: pwd.struct_passwd) -> Problem:
+    return refused("~{0}/.ssh/authorized_keys isn't a file of {0}'s own".format(user.pw_name), "move it away")
 
 
 def _write(folder: int, user: pwd.struct_passwd, text: str) -> None:

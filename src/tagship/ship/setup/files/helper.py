@@ -159,7 +159,7 @@ def run(conf: Conf, words: list[str]) -> int:
         os.setresgid(user.pw_gid, user.pw_gid, user.pw_gid)
         os.setresuid(user.pw_uid, user.pw_uid, user.pw_uid)
         prctl(PR_SET_NO_NEW_PRIVS)
-        os.umask(0o027)
+        os.umask(0o007)
 
     return begin([conf.by_serial(words[0], "within"), *words[2:]], become, closed=())
 
