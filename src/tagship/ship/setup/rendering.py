@@ -49,7 +49,7 @@ def variables(settings: Settings) -> dict[str, Any]:
         "nginx": settings.nginx if settings.web else None,
         "memory": settings.memory,
         "stop_seconds": settings.stop_seconds,
-        "umask": "0002" if settings.served else "0007",
+        "umask": "0022" if settings.served else "0027",
         # Its own root must stay visible to it, wherever that is.
         "protect_home": "read-only" if f"{settings.root}/".startswith(_HOMES) else "yes",
     }
