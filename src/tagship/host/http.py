@@ -116,6 +116,8 @@ def _parse(head: bytes, pid: Optional[int]) -> Answer:
 
 def words(error: Exception) -> str:
     """What went wrong, for people."""
+    if isinstance(error, PermissionError):
+        return "no right to connect to its socket: have the application make it with mode 0666"
     if isinstance(error, socket.timeout):
         return "no answer in time"
     if isinstance(error, OSError):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import stat
 import time
 from typing import Any, Callable, NamedTuple, Optional
 
@@ -16,7 +18,10 @@ _GLANCE = 2.0  # seconds for the one answer that a survey waits for
 _FIRST, _LAST = 0.01, 0.2  # seconds between two questions, growing
 WHICH = "/.well-known/tagship-release"
 """Where a web server of the host's own says, to the host itself only, which release it serves."""
+APPLICATION = "/.well-known/tagship-application"
+"""What stands before a path there to ask the application, also where the site has a file of that name."""
 _LONGEST_ID = 64
+_ANYBODY_WRITES = 0o002
 
 
 class Probe(NamedTuple):
@@ -57,10 +62,18 @@ def ask_own(layout: Layout, release: str, asked: Probe, patience: float) -> str:
     """
     path = layout.socket(release)
     answer = http.ask(lambda timeout: http.connect_unix(path, timeout), asked.path, asked.host, patience)
+    if layout.ready is not None and not os.lstat(path).st_mode & _ANYBODY_WRITES:
+        return _SHUT.format(stat.S_IMODE(os.lstat(path).st_mode))
     found = presence.owner_of(layout, answer.pid) if answer.pid else None
     if found != release:
         return "the process behind its socket is of {}".format(found or "no release")
     return asked.fault(answer)
+
+
+_SHUT = (
+    "its socket has mode {:04o}, which keeps nginx out: have the application make it 0666 "
+    "(gunicorn and uvicorn do; waitress: --unix-socket-perms 666)"
+)
 
 
 def look(layout: Layout, declared: stored.Declared) -> str:
@@ -201,10 +214,17 @@ class Proof:
         if self._front is None:
             return ""
         if self._layout.ready is not None:
-            fault = self._front.fault_of_web_server(self.asked, self._declared.release, patience)
-            return fault or self.asked.fault(self._front.ask(self.asked, self.asked.path, patience))
+            return self._through_nginx(self._front, patience)
         answer = self._front.ask(self.asked, self.asked.path, patience)
         named = answer.headers.get("tagship-release")
         if named != self._declared.release:
             return "the front door's answer is of {}".format(named or "no release")
         return self.asked.fault(answer)
+
+    def _through_nginx(self, front: Front, patience: float) -> str:
+        """It serves this release's files, reaches its application, and answers the probe as it would anybody."""
+        fault = front.fault_of_web_server(self.asked, self._declared.release, patience)
+        if not fault and units.WEB in self._declared.parts:
+            fault = self.asked.fault(front.ask(self.asked, APPLICATION + self.asked.path, patience))
+            fault = fault and "nginx asked the application: " + fault
+        return fault or self.asked.fault(front.ask(self.asked, self.asked.path, patience))

@@ -15,9 +15,13 @@ from tagship.ship.hooks import NO_HOOKS, Hooks
 from tagship.ship.loading import feed_of, fit
 from tagship.ship.outcome import Outcome
 from tagship.ship.plan import Plan, render, to_json
+from tagship.ship.readiness import Wanted, no_front, unready
 from tagship.ship.rollback import plan_rollback
 from tagship.ship.send import Feed
+from tagship.ship.services import Service
 from tagship.ship.services.process import ProcessService
+from tagship.ship.services.systemd import SystemdService
+from tagship.ship.setup.settings import service_user
 from tagship.ship.shipment import Cargo, Made, Shipment, Stage
 from tagship.ship.start import plan_bring_up
 from tagship.ship.stop import plan_stop
@@ -41,7 +45,7 @@ def deploy(
     or was interrupted. Raises, with nothing changed, `HostRefused`, `Refused`, `Locked`, `StalePlan`, `Interrupted`.
     """
     facts = _settings(fleet, stage, hooks)
-    service = ProcessService(facts)
+    service = _service(fleet, stage, facts)
     if settled_release(fleet.surveys, shipment, facts) is not None:
         cargo: Mapping[str, Cargo] = {}
         _refuse_roots(fleet)
@@ -65,17 +69,19 @@ def rollback(
     dry: bool = False,
 ) -> Outcome:
     """Go down to the previous good release, or to the tag or id `to`. Raises as `deploy`."""
-    _refuse_roots(fleet)
     facts = _settings(fleet, stage, hooks)
-    plan = plan_rollback(fleet.surveys, facts, ProcessService(facts), to)
+    service = _service(fleet, stage, facts)
+    _refuse_roots(fleet)
+    plan = plan_rollback(fleet.surveys, facts, service, to)
     return _follow(plan, fleet, listener, facts, owner=owner, dry=dry)
 
 
 def start(fleet: Fleet, stage: config.Stage, listener: Listener, *, owner: str, dry: bool = False) -> Outcome:
     """Bring up what is current, after a stop or a reboot. Raises as `deploy`."""
-    _refuse_roots(fleet)
     facts = _settings(fleet, stage)
-    plan = plan_bring_up(fleet.surveys, facts, ProcessService(facts))
+    service = _service(fleet, stage, facts)
+    _refuse_roots(fleet)
+    plan = plan_bring_up(fleet.surveys, facts, service)
     return _follow(plan, fleet, listener, facts, owner=owner, dry=dry)
 
 
@@ -89,7 +95,7 @@ def stop(
 ) -> Outcome:
     """Stop everything that runs; `current` stays, and `start` brings it up again. Raises as `deploy`."""
     facts = _settings(fleet, stage)
-    plan = plan_stop(fleet.surveys, facts, ProcessService(facts))
+    plan = plan_stop(fleet.surveys, facts, _service(fleet, stage, facts, public=False))
     return _follow(plan, fleet, listener, facts, owner=owner, dry=dry)
 
 
@@ -98,6 +104,24 @@ def _settings(fleet: Fleet, stage: config.Stage, hooks: Hooks = NO_HOOKS) -> Sta
     fronts = {host: place.front for host, place in fleet.places.items()}
     roles = {host.name or host.host: host.roles for host in stage.hosts}
     return Stage(fleet.question.stage, fronts, stage.keep, float(stage.drain), roles, stage.rollout, hooks)
+
+
+def _service(fleet: Fleet, stage: config.Stage, facts: Stage, *, public: bool = True) -> Service:
+    """What runs releases on the stage; raises `HostRefused` for hosts that aren't ready for it.
+
+    `public`: something is about to be proven through the fronts.
+    """
+    user = service_user(fleet.question.app, facts.name, stage) if stage.runs_units else ""
+    found: list[TagshipError] = []
+    for host, survey in fleet.surveys.items():
+        nginx = stage.nginx.user if facts.is_web(host) else None
+        wanted = Wanted(facts.name, stage.runs_units, user, nginx, facts.fronts[host])
+        reason = unready(survey, wanted) or (no_front(survey, wanted) if public else None)
+        found += [reason] if reason else []
+    raise_all(found)
+    if not stage.runs_units:
+        return ProcessService(facts)
+    return SystemdService(facts, {host: place.asked for host, place in fleet.places.items()})
 
 
 def _refuse(fleet: Fleet, app: config.App, need: Mapping[str, Room]) -> None:

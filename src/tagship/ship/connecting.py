@@ -37,8 +37,19 @@ def places(name: str, stage: config.Stage, app: str, project: Path) -> tuple[Pla
             raise UsageError(f"the stage `{name}` has two hosts called {called}", cure="give one another `name:`")
         if not root_on_host.startswith("/"):
             raise UsageError(f"the root {root_on_host} of {called} is not absolute", cure="begin it with /")
-        found[called] = Place(called, root_on_host, host.front or stage.listens, transport(host, stage, project))
+        front, way = host.front or stage.listens, transport(host, stage, project)
+        found[called] = Place(called, root_on_host, front, way, *_front_words(stage, front))
     return tuple(found.values())
+
+
+def _front_words(stage: config.Stage, front: str) -> tuple[bool, str | None]:
+    """Whether the front of a stage with units speaks TLS, and under which name nginx knows the site."""
+    if not stage.runs_units:
+        return False, None
+    port = front.rpartition(":")[2]
+    plain = {listen.rpartition(":")[2] for listen in stage.nginx.listen}
+    names = [name for name in stage.nginx.names if not name.startswith("*")]
+    return stage.nginx.tls is not None and port not in plain, names[0] if names else None
 
 
 def transport(host: config.Host, stage: config.Stage, project: Path, *, user: str | None = None) -> SshTransport:

@@ -29,8 +29,17 @@ class Place:
     root: str
     """Absolute, on the host."""
     front: str
-    """`ADDRESS:PORT` of its front door."""
+    """`ADDRESS:PORT` of its front door, or of nginx."""
     transport: Transport
+    tls: bool = False
+    """The front speaks TLS."""
+    named: str | None = None
+    """The host to ask for at the front, where it isn't that of the release's own probe."""
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """How the front is asked, in the agent's words."""
+        return {"front": self.front, "tls": self.tls, "host": self.named}
 
 
 @dataclass(frozen=True)
@@ -166,7 +175,7 @@ class Fleet:
             "python": question.python,
             "links": list(question.links),
             "env": question.env,
-            "front": place.front,
+            **place.asked,
         }
         try:
             return HostSurvey.from_json(host, link.call("survey", args, deadline=ANSWER))

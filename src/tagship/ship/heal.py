@@ -35,7 +35,7 @@ def plan_heal(surveys: Mapping[str, HostSurvey], stage: Stage, service: Service,
                 start.append(service.end(host, release))
             start.append(service.start(host, release))
         if closed:
-            start.append(service.open_front(host))
+            start += service.open_front(host)
         if (web or live.runs) and (closed or not (survey.well and good)):
             prove.append(service.prove(host, release))
         if not good:

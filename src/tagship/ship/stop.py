@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tagship.ship.plan import Phase, Plan, phases_of, plan_of
+from tagship.ship.plan import Phase, Plan, Step, phases_of, plan_of
 from tagship.ship.services import Service
 from tagship.ship.shipment import Stage
 from tagship.ship.survey import HostSurvey
@@ -12,10 +12,11 @@ from tagship.ship.survey import HostSurvey
 
 def plan_stop(surveys: Mapping[str, HostSurvey], stage: Stage, service: Service) -> Plan:
     """Stop everything that runs; an empty plan if nothing does. A start brings up what this stops."""
-    close, halt = [], []
+    close: list[Step] = []
+    halt: list[Step] = []
     for host, survey in surveys.items():
         if survey.front is not None:
-            close.append(service.close_front(host))
+            close += service.close_front(host)
         for release in survey.releases:
             if release.pid is None:
                 continue

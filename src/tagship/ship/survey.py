@@ -46,10 +46,11 @@ class Release:
 
 @dataclass(frozen=True)
 class Front:
-    """The front door that runs, and the `ADDRESS:PORT` it listens on."""
+    """What listens at the `ADDRESS:PORT` where the site answers: the front door, or a web server of the host's."""
 
     listen: str
-    pid: int
+    pid: int | None
+    """The front door's process; `None` for what isn't ours."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,8 @@ class HostSurvey:
     fault: str
     """Why the current release, which listens, isn't well; empty otherwise."""
     front: Front | None
+    service: Mapping[str, Any] | None
+    """How `fab setup` made the host ready for the stage; `None`: it didn't."""
     lock: Mapping[str, str] | None
     missing: tuple[str, ...]
     env: str
@@ -123,7 +126,7 @@ class HostSurvey:
             [self.root, self.current, self.current_kind, self.highest, self.serving],
             [[r.id, r.digest, r.manifest, r.state, r.staged, r.pid is not None, r.roles] for r in self.releases],
             self.front.listen if self.front else None,
-            [self.missing, self.env, self.python],
+            [self.missing, self.env, self.python, self.service],
             [self.env_newest, [release.env for release in self.releases]],
         ]
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
@@ -158,7 +161,8 @@ def _read(host: str, data: Mapping[str, Any]) -> HostSurvey:
         serving=data["serving"],
         well=bool(data["well"]),
         fault=str(data["fault"]),
-        front=Front(str(front["listen"]), int(front["pid"])) if front and front.get("pid") else None,
+        front=Front(str(front["listen"]), front["pid"]) if front else None,
+        service=data.get("service"),
         lock=data["lock"],
         missing=tuple(data["missing"]),
         env=str(data["env"]),
@@ -205,12 +209,13 @@ def env_refusals(surveys: Mapping[str, HostSurvey], stage: str) -> tuple[HostRef
 
 def _env_reason(survey: HostSurvey, env: str) -> tuple[str, str]:
     path = f"{survey.root}/shared/{env}"
+    group = survey.service["user"] if survey.service else ""
+    mode, only = ("0640", f", of the group {group}") if group else ("0600", "")
+    change = f"chgrp {group} {path} && chmod {mode} {path}" if group else f"chmod {mode} {path}"
     if survey.env == "missing":
-        return f"shared/{env} is missing", f"write NAME=value lines into {path} on the host, then chmod 0600 it"
-    cure = (
-        f"on the host: chmod 0600 {path}" if survey.env.startswith("mode") else f"make it a file of {survey.user}'s"
-    )
-    return f"shared/{env} must be a file of mode 0600 of {survey.user}'s own, and is: {survey.env}", cure
+        return f"shared/{env} is missing", f"write NAME=value lines into {path} on the host, then {change}"
+    cure = f"on the host: {change}" if survey.env.startswith("mode") else f"make it a file of {survey.user}'s"
+    return f"shared/{env} must be a file of mode {mode} of {survey.user}'s own{only}, and is: {survey.env}", cure
 
 
 def root_refusals(survey: HostSurvey) -> tuple[HostRefused, ...]:

@@ -29,7 +29,7 @@ def plan_start(surveys: Mapping[str, HostSurvey], stage: Stage, service: Service
             step = service.prove_own(host, release) if up else service.start(host, release)
             steps.append(naming(step, runs[host]))
         if stage.is_web(host) and not survey.listens(stage.fronts[host]):
-            steps.append(service.open_front(host))
+            steps += service.open_front(host)
     return Phase("start", tuple(steps))
 
 

@@ -25,11 +25,11 @@ class Service(Protocol):
     def discard(self, host: str, release: str) -> Step:
         """Stop a process that nobody needs again: no undo."""
 
-    def open_front(self, host: str) -> Step:
-        """Start the front door."""
+    def open_front(self, host: str) -> tuple[Step, ...]:
+        """Start the front door; nothing where the front isn't ours to start."""
 
-    def close_front(self, host: str) -> Step:
-        """Stop the front door; its undo starts it again."""
+    def close_front(self, host: str) -> tuple[Step, ...]:
+        """Stop the front door, undone by starting it again; nothing where the front isn't ours to stop."""
 
     def prove(self, host: str, release: str) -> Step:
-        """Prove that `release` answers through the front door, where `host` has one, and that its units run."""
+        """Prove that `release` answers through the front, where `host` has one, and that its units run."""

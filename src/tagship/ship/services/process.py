@@ -1,65 +1,26 @@
-"""A release as a plain process of the agent's user, behind tagship's own front door (docs/agent.md)."""
+"""A release as plain processes of the agent's user, behind tagship's own front door (docs/agent.md)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from tagship.ship.plan import Step
-from tagship.ship.shipment import Stage
+from tagship.ship.services.steps import ReleaseSteps
 
 
 @dataclass(frozen=True)
-class ProcessService:
-    """Steps for plain processes. How a release is probed is its own affair: its record on the host says so."""
+class ProcessService(ReleaseSteps):
+    """Steps for plain processes, and for the front door, which is one too."""
 
-    stage: Stage
-
-    def start(self, host: str, release: str) -> Step:
-        """Start `release` and probe it on its own socket."""
-        return Step(
-            host,
-            f"start {release} and {self._proof(host)}",
-            "start",
-            {"release": release},
-            undo=("halt", {"release": release, "drain": self.stage.drain}),
-        )
-
-    def prove_own(self, host: str, release: str) -> Step:
-        """Probe a `release` that runs already on its own socket; nothing to undo."""
-        where = ", on its own socket" if self.stage.is_web(host) else ""
-        return Step(host, f"probe {release}, which runs{where}", "start", {"release": release})
-
-    def halt(self, host: str, release: str) -> Step:
-        """Wait until nobody is connected to `release`, then stop it; its undo starts it again."""
-        return Step(
-            host,
-            f"drain and stop {release}",
-            "halt",
-            {"release": release, "drain": self.stage.drain},
-            undo=("start", {"release": release}),
-        )
-
-    def end(self, host: str, release: str) -> Step:
-        """Stop a `release` that isn't well, waiting for nobody; its undo starts it again."""
-        args = {"release": release, "drain": 0}
-        return Step(
-            host, f"stop {release}, which runs and isn't well", "halt", args, undo=("start", {"release": release})
-        )
-
-    def discard(self, host: str, release: str) -> Step:
-        """Stop a process that nobody needs again: no undo."""
-        args = {"release": release, "drain": self.stage.drain}
-        return Step(host, f"stop {release}, which runs and isn't current", "halt", args)
-
-    def open_front(self, host: str) -> Step:
+    def open_front(self, host: str) -> tuple[Step, ...]:
         """Start the front door."""
         listen = self.stage.fronts[host]
-        return Step(host, f"open the front door at {listen}", "front", {"listen": listen}, undo=("unfront", {}))
+        return (Step(host, f"open the front door at {listen}", "front", {"listen": listen}, undo=("unfront", {})),)
 
-    def close_front(self, host: str) -> Step:
+    def close_front(self, host: str) -> tuple[Step, ...]:
         """Stop the front door; its undo starts it again."""
         undo = ("front", {"listen": self.stage.fronts[host]})
-        return Step(host, "close the front door", "unfront", undo=undo)
+        return (Step(host, "close the front door", "unfront", undo=undo),)
 
     def prove(self, host: str, release: str) -> Step:
         """Prove that `release` is what answers through the front door, and that its units run."""
@@ -67,6 +28,3 @@ class ProcessService:
             return Step(host, f"see that {release} runs", "probe", {"release": release, "front": None})
         args = {"release": release, "front": self.stage.fronts[host]}
         return Step(host, f"probe {release} through the front door", "probe", args)
-
-    def _proof(self, host: str) -> str:
-        return "probe it on its own socket" if self.stage.is_web(host) else "see that it runs"
