@@ -100,13 +100,15 @@ class Summary:
         yield from _folded("Plan", self.plan.get("plan", ()))
 
     def _headline(self) -> str:
-        what = self.tag.get("tag") or self.result["release"] or self.verb
-        where = "" if self.result["outcome"] == "checked" else f" on {self.stage}"
+        outcome, checked = str(self.result["outcome"]), self.verb == "check"
+        what = self.tag.get("tag") or self.result["release"] or ("the tag" if checked else "the release")
+        where = "" if checked else f" on {self.stage}"
         if self.result["exit"] == 0:
-            return f"{what} {_ENDS.get(self.result['outcome'], self.result['outcome'])}{where}"
-        if self.verb == "check":
+            return f"{what} {_ENDS.get(outcome, outcome)}{where}"
+        if checked:
             return f"{what} can't ship"
-        return f"{what} didn't go live{where}: {self.result['outcome']}"
+        failed = "can't" if self.verb == "plan" else "didn't"
+        return f"{what} {failed} go live{where}: {outcome}"
 
     def _facts(self) -> Iterator[str]:
         result = self.result

@@ -130,7 +130,6 @@ def test_a_host_without_python_is_refused(sshd: Sshd) -> None:
 @pytest.fixture
 def inner(tmp_path: Path, sshd: Sshd, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sshd]:
     """A second sshd, called `inner` and reached through the first one as OpenSSH's configuration tells."""
-    ssh = shutil.which("ssh")
     user_key = sshd.identity.with_suffix(".pub").read_text().strip()
     with run_sshd(tmp_path / "inner", authorized=user_key) as server:
         config = tmp_path / "ssh_config"
@@ -138,11 +137,7 @@ def inner(tmp_path: Path, sshd: Sshd, monkeypatch: pytest.MonkeyPatch) -> Iterat
             f"Host inner\n HostName 127.0.0.1\n Port {server.port}\n ProxyJump {sshd.user}@127.0.0.1:{sshd.port}\n"
             f"Host *\n User {sshd.user}\n IdentityFile {sshd.identity}\n UserKnownHostsFile {tmp_path}/known_hosts\n"
         )
-        wrapper = tmp_path / "bin" / "ssh"
-        wrapper.parent.mkdir()
-        wrapper.write_text(f'#!/bin/sh\nexec {ssh} -F {config} "$@"\n')
-        wrapper.chmod(0o755)
-        monkeypatch.setenv("PATH", str(wrapper.parent), prepend=":")
+        monkeypatch.setenv("TAGSHIP_SSH_CONFIG", str(config))
         yield server
 
 
@@ -150,6 +145,14 @@ def test_a_jump_host_of_ssh_config_is_used(inner: Sshd, sshd: Sshd, tmp_path: Pa
     """Host name, port, user, keys and ProxyJump are what `ssh -G` says."""
     (tmp_path / "known_hosts").write_text(inner.known_hosts.read_text() + sshd.known_hosts.read_text())
     assert survey(SshTransport("web1", "inner"), tmp_path / "root").surveys["web1"].highest == 0
+
+
+def test_a_configuration_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Where TAGSHIP_SSH_CONFIG names a file, that one counts alone."""
+    monkeypatch.setenv("TAGSHIP_SSH_CONFIG", str(tmp_path / "missing"))
+    with pytest.raises(HostRefused, match="can't tell how to reach it") as caught:
+        SshTransport("web1", "inner").connect(["true"])
+    assert str(tmp_path / "missing") in caught.value.cure
 
 
 def test_an_unknown_jump_host_is_refused(inner: Sshd, tmp_path: Path) -> None:

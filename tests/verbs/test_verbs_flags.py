@@ -19,7 +19,7 @@ VERBS = {"deploy", "history", "plan", "releases", "rollback", "start", "status",
     ("argv", "verbs"),
     [
         (("fab", "--list"), VERBS),
-        (("inv", "--list"), {"build", "clean", "new", "serve"}),
+        (("inv", "--list"), {"build", "check", "clean", "new", "serve"}),
     ],
 )
 def test_every_verb_is_listed_with_one_line_of_help(live: Project, argv: tuple[str, ...], verbs: set[str]) -> None:

@@ -45,7 +45,7 @@ def build(_context: Context, out: str = "", drafts: bool = False, future: bool =
     }
 )
 def check(_context: Context, tag: str = "", stage: str = LOCAL_STAGE, summary: str = "", json: bool = False) -> None:
-    """Do all that `fab deploy` does on this machine, and connect to nothing; the deploy then ships what was built."""
+    """Check a tag and build what `fab deploy` will ship; asks no host."""
 
     def work(report: Report) -> dict[str, Any]:
         from tagship.app import checking  # imported when a verb runs, so that `inv --list` stays quick
