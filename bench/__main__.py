@@ -14,12 +14,14 @@ sys.path.insert(
 
 from bench import building, deploying, starting
 from bench.peers import race
+from bench.serving import main as serving
 
 KINDS = {
     "starting": starting.main,
     "building": building.main,
     "deploying": deploying.main,
     "peers": race.main,
+    "serving": serving.main,
 }
 
 

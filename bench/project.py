@@ -47,7 +47,7 @@ def write(folder: Path, lock: str, stages: Sequence[Mapping[str, object]]) -> No
         (folder / "images" / f"{number:02}.png").write_bytes(dice.randbytes(IMAGE_BYTES))
     (folder / "web.py").write_text(_WEB)
     (folder / "requirements.lock").write_text(lock)
-    (folder / "fabfile.py").write_text("from tagship.verbs.hosts import *\n")
+    (folder / "fabfile.py").write_text("from tagship.verbs.hosts import *\nfrom tagship.verbs.setup import setup\n")
     (folder / ".gitignore").write_text(".tagship/\n__pycache__/\n")
     named = {stage["name"]: {key: stage[key] for key in stage if key != "name"} for stage in stages}
     (folder / "tagship.yml").write_text(_CONFIG + yaml.safe_dump({"stages": named}))

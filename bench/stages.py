@@ -1,17 +1,19 @@
-"""Our own stages on lab hosts: described for tagship.yml, and made ready by `fab setup`."""
+"""Our own stages on lab hosts, as a user would have them: units and nginx, made ready by `fab setup`."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench import timing
 from lab.host import Host
 
-KIND = "process"
+FAB = str(Path(sys.executable).with_name("fab"))
 
 
-def describe(name: str, hosts: Sequence[Host], port: int) -> dict[str, object]:
-    """The stage `name` of tagship.yml on these hosts, answering on `port` of each."""
+def describe(name: str, hosts: Sequence[Host], port: int, *, memory: str | None = None) -> dict[str, object]:
+    """The stage `name` of tagship.yml on these hosts, where nginx listens on `port` of each."""
     entries = [
         {
             "host": host.address,
@@ -22,9 +24,16 @@ def describe(name: str, hosts: Sequence[Host], port: int) -> dict[str, object]:
         }
         for host in hosts
     ]
-    served: dict[str, object] = {"front": f"0.0.0.0:{port}", "service": {"kind": "process"}}
-    return {"name": name, "hosts": entries, "root": f"/srv/tagship-{name}", **served}
+    service = {"kind": "systemd"} | ({"memory": memory} if memory else {})
+    return {
+        "name": name,
+        "hosts": entries,
+        "root": f"/srv/tagship-{name}",
+        "service": service,
+        "nginx": {"listen": [str(port)]},
+    }
 
 
 def set_up(home: Path, name: str) -> None:
     """Make the hosts of a stage ready for its first deploy."""
+    timing.run([FAB, "setup", "--stage", name, "--json"], home)

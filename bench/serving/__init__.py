@@ -1,0 +1,1 @@
+"""What visitors see while releases come and go: `inv bench --only serving` writes docs/serving.md."""
