@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
+import pty
 import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from verbs.project import PATIENCE, Project, Ran, Told, eventually, told
+import pytest
+from verbs.project import PATIENCE, Project, Ran, Told, eventually, sha256, told
 
 SECRET = "s3cr3t/sentinel+value ="
 
@@ -171,6 +174,114 @@ def serial(project: Project) -> str:
 def log_of(project: Project) -> Path:
     """Where what is live writes to."""
     return project.root / "state" / "log" / f"{serial(project)}.log"
+
+
+# --- the environment
+
+HASH = "import os, hashlib; print(hashlib.sha256(os.environ.get('TOKEN', '').encode()).hexdigest())"
+
+
+def test_a_value_goes_live_with_the_next_deploy_and_back_with_a_rollback(project: Project) -> None:
+    """Each release keeps the environment that it was staged with; no output, log or journal ever shows a value."""
+    said = [project.run("fab", "deploy").said]
+    first = fed(project, f"{SECRET}\n", "fab", "env", "set", "TOKEN")
+    assert first.exit == 0, first.said
+    assert "fab deploy" in first.out
+    assert token(project) == sha256(b""), "it is live already"
+    same = project.told("fab", "deploy")
+    assert (same.exit, same.result["release"]) == (0, "0002-v1.0.0"), "the same tag, another environment"
+    assert token(project) == sha256(SECRET.encode())
+    assert project.told("fab", "deploy").result["outcome"] == "unchanged"
+    second = fed(project, '\'quoted\', "twice" $HOME \\ \N{SNOWMAN}"', "fab", "env", "set", "TOKEN")
+    said += [first.said, second.said, project.run("fab", "deploy").said]
+    assert token(project) == sha256('\'quoted\', "twice" $HOME \\ \N{SNOWMAN}"'.encode())
+    listed = project.told("fab", "env", "--stage", "local")
+    assert [(row["version"], row["releases"], row["names"]) for row in listed.of("row")] == [
+        ("0001", "0002-v1.0.0", "TOKEN"),
+        ("0002", "0003-v1.0.0 (current)", "TOKEN"),
+    ]
+    assert project.run("fab", "rollback").exit == 0
+    assert token(project) == sha256(SECRET.encode())
+    said += [project.run("fab", "env").said, project.run("fab", "run", "--", "printenv", "TOKEN").said]
+    said += [project.run("fab", "logs").said, project.run("fab", "history").said, json.dumps(listed.events)]
+    assert said[-4].splitlines() == ["\N{BULLET}\N{BULLET}\N{BULLET}"]
+    assert not [text for text in said if SECRET in text]
+    real = [path for path in project.root.rglob("*") if path.is_file() and not path.is_symlink()]
+    holders = [path for path in real if SECRET.encode() in path.read_bytes()]
+    assert holders == [project.root / "env" / "0001"]
+    assert [path.stat().st_mode & 0o777 for path in (holders[0], holders[0].parent)] == [0o600, 0o700]
+
+
+def test_a_variable_is_taken_away_again(live: Project) -> None:
+    """The newest version is what counts; versions that no release uses go with the next deploy."""
+    for value in ("one", "two"):
+        assert fed(live, value, "fab", "env", "set", "COLOUR").exit == 0
+    again = fed(live, "two", "fab", "env", "set", "COLOUR")
+    assert (again.exit, "nothing to do" in again.out) == (0, True)
+    taken = live.told("fab", "env", "unset", "COLOUR")
+    assert (taken.exit, taken.result["outcome"]) == (0, "changed")
+    assert live.run("fab", "deploy").exit == 0
+    assert [path.name for path in (live.root / "env").iterdir()] == ["0003"]
+    assert live.run("fab", "env", "unset", "COLOUR").exit == 2
+    copied = live.told("fab", "env", "copy")
+    assert (copied.exit, copied.result["outcome"]) == (0, "unchanged")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("TOKEN", b"sentinel one\nsentinel two\n", "more than one line"),
+        ("TOKEN", b"sentinel\0", "NUL"),
+        ("TOKEN", b"sentinel \xff", "not UTF-8"),
+        ("TOKEN", b"sentinel" * 20_000, "160,000 bytes"),
+        ("TOKEN", b"", "no value"),
+        ("1TOKEN", b"sentinel", "can't be the name"),
+        ("TAGSHIP_SOCKET", b"sentinel", "sets TAGSHIP_SOCKET itself"),
+        ("PYTHONUNBUFFERED", b"sentinel", "itself"),
+    ],
+)
+def test_what_an_env_file_cannot_hold_is_refused(live: Project, name: str, value: bytes, words: str) -> None:
+    """Exit 2, the reason and the cure, never the value, and nothing is changed."""
+    before = live.snapshot()
+    done = fed(live, value, "fab", "env", "set", name)
+    assert (done.exit, words in done.err) == (2, True), done.said
+    assert "sentinel" not in done.said
+    assert live.snapshot() == before
+
+
+def test_on_a_terminal_the_value_is_asked_for_and_not_shown(live: Project) -> None:
+    """What is typed at the prompt becomes the value; the terminal never shows it."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(live.folder)
+        os.execvpe("fab", ["fab", "env", "set", "TYPED"], live.env)
+    shown = b""
+    while b"TYPED on local:" not in shown:
+        shown += os.read(terminal, 4096)
+    os.write(terminal, b"typed sentinel\n")
+    try:
+        while piece := os.read(terminal, 4096):
+            shown += piece
+    except OSError:
+        pass  # how a terminal says that the other side is gone
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0, shown
+    assert b"sentinel" not in shown
+    newest = max((live.root / "env").iterdir())
+    assert 'TYPED="typed sentinel"\n' in newest.read_text()
+
+
+def test_the_environment_is_of_the_whole_stage(live: Project) -> None:
+    """A part of the hosts can't have a newer one; and what can't be planned is said."""
+    for flags, words in ((("--limit", "web9"), "web9"), (("--stage", "nowhere"), "nowhere")):
+        done = live.run("fab", "env", "set", "NAME", *flags)
+        assert (done.exit, words in done.err) == (2, True), done.said
+    dry = live.run("fab", "--dry", "env", "unset", "NAME")
+    assert (dry.exit, "--dry" in dry.err) == (2, True), dry.said
+
+
+def token(project: Project) -> str:
+    """The digest of a variable in the environment of what is live, which no mask changes."""
+    return project.run("fab", "run", "--", "python", "-c", HASH).out.strip()
 
 
 def alive(pid: str) -> bool:
