@@ -52,7 +52,7 @@ class Packed:
             lock=packed.lock_digest,
             manifest=packed.manifest,
             app=self.config.app,
-            open_object=self.store.open,
+            open_object=lambda key: bundle.open_object(packed, self.store, key),
             wheels=self.wheels,
             installer=self.installer,
             known=lambda _digest: None,

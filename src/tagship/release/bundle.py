@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import io
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 from tagship import config as config_file
 from tagship.config import Config
@@ -60,6 +62,8 @@ class Bundle:
     lock: Lock
     project_wheel: Wheel | None = None
     """The project's own wheel, where `app.package` is true."""
+    gzipped: Mapping[str, str] = field(default_factory=dict)
+    """Keys of compressed forms, and of the objects that they are made from."""
 
     @property
     def lock_digest(self) -> str:
@@ -70,6 +74,12 @@ class Bundle:
         """SHA-256 in hex over the format, the manifest and the lock: what identifies the release everywhere."""
         text = f"tagship bundle {FORMAT}\n{self.manifest.digest}\n{self.lock.digest}\n"
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+def open_object(bundle: Bundle, store: ObjectStore, key: str) -> BinaryIO:
+    """The contents of a file of the bundle, from `store`; compressed forms are made anew. Raises `BundleRefused`."""
+    plain = bundle.gzipped.get(key)
+    return store.open(key) if plain is None else io.BytesIO(gzipped.compressed(store.read(plain)))
 
 
 def read_config(repo: Path, tag: Tag) -> Config:
@@ -120,7 +130,7 @@ def pack(
         packed.save(repo, name, saved)
         packed.prune(repo, store, now=time.time())
     lock = _app_lock(saved.manifest, config, tag, store)
-    return Bundle(tag, config, saved.manifest, lock, saved.project_wheel)
+    return Bundle(tag, config, saved.manifest, lock, saved.project_wheel, saved.gzipped)
 
 
 def wheels_for(
@@ -177,12 +187,12 @@ class _Packing:
             public = work / "public"
             if press is not None:
                 press(copy, public, self.config, self.tag.time)
-                gzipped.add(public)
             site = self.take_in(public, "public/") if public.is_dir() else []
+            forms = gzipped.forms(site, self.store)
             if self.config.site is not None:
                 site += redirects.entries(self.config.site.redirects, self.store)
             wheel = self.project_wheel(copy, work, tools) if tools and self.config.app.package else None
-        return Packed(self.manifest([*app, *site]), wheel)
+        return Packed(self.manifest([*app, *site, *forms]), wheel, {form.key: plain for form, plain in forms.items()})
 
     def commit_entries(self) -> list[Entry]:
         """The commit's own files, their bytes put into the store."""

@@ -1,15 +1,21 @@
-"""`page.html.gz` beside `page.html`: compressed once, when a site is packed, for servers that send it as it is.
+"""`page.html.gz` beside `page.html`, for servers that send it as it is: compressed once, and never kept here.
 
-The same content gives the same bytes: no name, no time, no system in the header.
+The same content gives the same bytes: no name, no time, no system in the header. So an object store needs only the
+page, and a compressed form is made again when a host lacks it: making a file costs more than compressing its content.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import struct
 import zlib
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from pathlib import PurePosixPath
+
+from tagship.manifest import Entry, File
+from tagship.release.store import ObjectStore
 
 SUFFIXES = frozenset(
     f".{kind}"
@@ -30,30 +36,28 @@ _HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\xff"
 """RFC 1952: deflate, no name, no time, compressed as well as can be, on an unknown system."""
 
 
-def add(folder: Path) -> int:
-    """Write the compressed form of each file below `folder` that is worth it; how many there are now.
+def forms(entries: Sequence[Entry], store: ObjectStore) -> dict[File, str]:
+    """The compressed forms of those `entries` that are worth it, each with the key of the object it is made from.
 
-    A `.gz` that the project itself brings stays as it is.
+    A `.gz` that the project itself brings is left alone.
     """
-    files = [
-        Path(place, name)
-        for place, _, names in os.walk(folder)
-        for name in names
-        if os.path.splitext(name)[1].lower() in SUFFIXES and f"{name}.gz" not in names  # noqa: PTH122 - thousands
+    taken = {entry.path for entry in entries}
+    texts = [
+        entry
+        for entry in entries
+        if isinstance(entry, File)
+        and entry.size >= LEAST
+        and PurePosixPath(entry.path).suffix.lower() in SUFFIXES
+        and f"{entry.path}.gz" not in taken
     ]
+
+    def form(text: File) -> File:
+        content = compressed(store.read(text.key))
+        return File(f"{text.path}.gz", hashlib.sha256(content).hexdigest(), len(content))
+
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # zlib works beside other threads
-        return sum(pool.map(_add, files, chunksize=16))
-
-
-def _add(path: Path) -> bool:
-    if path.is_symlink() or path.stat().st_size < LEAST:
-        return False
-    content = path.read_bytes()
-    packed = compressed(content)
-    if len(packed) > SHARE * len(content):
-        return False
-    path.with_name(f"{path.name}.gz").write_bytes(packed)
-    return True
+        made = list(pool.map(form, texts))
+    return {form: text.key for form, text in zip(made, texts, strict=True) if form.size <= SHARE * text.size}
 
 
 def compressed(content: bytes) -> bytes:

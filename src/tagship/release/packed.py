@@ -10,11 +10,13 @@ import hashlib
 import json
 import os
 import sys
-from dataclasses import dataclass
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import tagship
-from tagship.manifest import Manifest
+from tagship.manifest import File, Manifest
 from tagship.release import disk, git
 from tagship.release.store import ObjectStore
 from tagship.release.wheelcache import Wheel, WheelCache
@@ -29,12 +31,18 @@ class Packed:
 
     manifest: Manifest
     project_wheel: Wheel | None
+    gzipped: Mapping[str, str] = field(default_factory=dict)
+    """Keys of compressed forms, which no store holds, and of the objects that they are made from."""
+
+    def stored(self) -> list[File]:
+        """The files whose objects a store must hold."""
+        return [file for file in self.manifest.files() if file.key not in self.gzipped]
 
 
 def key(repo: Path, commit: str, *, pressed: bool) -> str:
     """The name under which the bundle of `commit` is saved; `pressed` says whether a press built its site."""
     prefix = git.run(repo, "rev-parse", "--show-prefix").decode("utf-8", "replace").strip()
-    text = json.dumps([commit, prefix, pressed, sys.version, _ourselves(), _neighbours()])
+    text = json.dumps([commit, prefix, pressed, sys.version, zlib.ZLIB_RUNTIME_VERSION, _ourselves(), _neighbours()])
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
@@ -45,15 +53,16 @@ def load(repo: Path, name: str, store: ObjectStore, cache: Path) -> Packed | Non
         saved = json.loads(path.read_bytes())
         manifest = Manifest.from_rows(saved["rows"])
         wheel = WheelCache(cache).find(*saved["wheel"]) if saved["wheel"] else None
+        found = Packed(manifest, wheel, saved["gzipped"])
         if manifest.digest != saved["digest"] or (saved["wheel"] and wheel is None):
             return None
     except (OSError, ValueError, KeyError, TypeError, IndexError):
         return None
-    if store.missing(manifest.files()):
+    if store.missing(found.stored()):
         return None
     with disk.refusals(path):
         os.utime(path)
-    return Packed(manifest, wheel)
+    return found
 
 
 def save(repo: Path, name: str, packed: Packed) -> None:
@@ -62,6 +71,7 @@ def save(repo: Path, name: str, packed: Packed) -> None:
     value = {
         "digest": packed.manifest.digest,
         "wheel": [wheel.sha256, wheel.filename] if wheel else None,
+        "gzipped": dict(packed.gzipped),
         "rows": packed.manifest.rows(),
     }
     disk.write(_path(repo, name), json.dumps(value, separators=(",", ":")).encode())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import random
 from datetime import datetime
 from pathlib import Path
@@ -12,7 +13,7 @@ from release_case import Repo
 
 from tagship.config import Config
 from tagship.errors import BundleRefused
-from tagship.manifest import File, url_changes
+from tagship.manifest import File, Link, url_changes
 from tagship.release import bundle, gzipped, tags
 from tagship.release.bundle import Bundle
 from tagship.release.store import ObjectStore
@@ -35,6 +36,10 @@ def press(_tree: Path, out: Path, _config: Config, _clock: datetime) -> None:
 def pack(repo: Repo, config: str = ALONE) -> Bundle:
     repo.commit({"tagship.yml": config})
     repo.tag(f"v1.0.{repo.seconds}")
+    return pack_again(repo)
+
+
+def pack_again(repo: Repo) -> Bundle:
     found = tags.resolve(repo.path, None)
     read = bundle.read_config(repo.path, found)
     cache = repo.path.parent / "cache"
@@ -56,7 +61,14 @@ def test_compressed_forms_are_part_of_the_release(repo: Repo) -> None:
     assert paths == ["public/deep/small.html", "public/index.html", "public/index.html.gz"]
     entry = made.manifest.by_path["public/index.html.gz"]
     assert isinstance(entry, File)
-    assert gzip.decompress(ObjectStore.of(repo.path).read(entry.key)).decode() == WORDS
+    store = ObjectStore.of(repo.path)
+    with bundle.open_object(made, store, entry.key) as file:
+        content = file.read()
+    assert hashlib.sha256(content).hexdigest() == entry.sha256
+    assert gzip.decompress(content).decode() == WORDS
+    assert not store.has(entry.key)
+    again = pack_again(repo)
+    assert (again.manifest, again.gzipped) == (made.manifest, made.gzipped)
     assert url_changes(None, made.manifest).added == ("/", "/deep/small.html")
 
 
@@ -82,20 +94,18 @@ def test_the_same_content_is_compressed_to_the_same_bytes() -> None:
 
 def test_only_what_gains_by_it_is_compressed(tmp_path: Path) -> None:
     """Text of a kilobyte and more; neither pictures, nor noise, nor what the project compressed itself."""
-    noise = random.Random(1).randbytes(4000)
+    store = ObjectStore(tmp_path / "objects")
     files = {
         "a.html": WORDS.encode(),
         "b.CSS": WORDS.encode(),
         "c.png": WORDS.encode(),
         "d.txt": b"x" * 1023,
-        "e.svg": noise,
+        "e.svg": random.Random(1).randbytes(4000),
         "f.js": WORDS.encode(),
         "f.js.gz": b"their own",
         "g.tar.gz": WORDS.encode(),
     }
-    for name, content in files.items():
-        (tmp_path / name).write_bytes(content)
-    (tmp_path / "link.html").symlink_to("a.html")
-    assert gzipped.add(tmp_path) == 2
-    assert {path.name for path in tmp_path.iterdir()} - {*files, "link.html", "home"} == {"a.html.gz", "b.CSS.gz"}
-    assert (tmp_path / "f.js.gz").read_bytes() == b"their own"
+    entries = [store.put(content).at(f"public/{name}") for name, content in files.items()]
+    made = gzipped.forms([*entries, Link("public/link.html", "a.html")], store)
+    plain = next(entry.key for entry in entries)
+    assert {form.path: key for form, key in made.items()} == {"public/a.html.gz": plain, "public/b.CSS.gz": plain}
