@@ -306,7 +306,8 @@ class _Live(_Plain):
     def step(self, event: Event) -> None:
         state, title = event.data["state"], event.data["step"]
         words = STEP_WORDS[state]
-        self.update(event.host, f"{words}: {title}" if words else title, long=False, done=0, total=1, unit="")
+        over = int(not event.host and state != "begin")  # of a hook's row nothing is left; hosts keep theirs
+        self.update(event.host, f"{words}: {title}" if words else title, long=False, done=over, total=1, unit="")
         if "FAILED" in words:
             super().step(event)
 

@@ -93,7 +93,7 @@ def plan_live(
     return (
         *around("start", change, plan_start(surveys, stage, service, release, runs)),
         *around("flip", change, *with_pauses(flips, stage, service, release, runs)),
-        *around("drain", change, plan_drain(surveys, service, release)),
+        *around("drain", change, plan_drain(surveys, stage, service, release)),
         *around("commit", change, commit),
         Phase("prune", tuple(_prune(host, stage.keep) for host in surveys), vital=False),
     )

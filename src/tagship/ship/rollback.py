@@ -60,7 +60,7 @@ def plan_rollback(surveys: Mapping[str, HostSurvey], stage: Stage, service: Serv
             plan_settle(surveys, service, spare=(target,)),
             *around("start", change, plan_start(surveys, stage, service, target, runs)),
             *around("flip", change, *plan_flip(surveys, stage, service, target, runs)),
-            *around("drain", change, plan_drain(surveys, service, target)),
+            *around("drain", change, plan_drain(surveys, stage, service, target)),
             *around("commit", change, _commit(surveys, target)),
         )
         words = f"roll back to {target}"

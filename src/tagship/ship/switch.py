@@ -82,11 +82,16 @@ def portions(hosts: tuple[str, ...], stage: Stage) -> tuple[tuple[str, tuple[str
     return (*((("canary", canary),) if canary else ()), *zip(names, batches, strict=True))
 
 
-def plan_drain(surveys: Mapping[str, HostSurvey], service: Service, release: str) -> Phase:
-    """Stop what was current on each host before `release`, once nobody is connected to it."""
-    steps = []
+def plan_drain(surveys: Mapping[str, HostSurvey], stage: Stage, service: Service, release: str) -> Phase:
+    """Stop what was current on each host before `release`, once nobody is connected to it.
+
+    Where no requests are answered any more, the front door goes first.
+    """
+    steps: list[Step] = []
     for host, survey in surveys.items():
         old = survey.live
+        if survey.front is not None and not stage.is_web(host):
+            steps += service.close_front(host)
         if old is not None and old.id != release and old.pid is not None:
             steps.append(naming(service.halt(host, old.id), old.runs))
     return Phase("drain", tuple(steps))

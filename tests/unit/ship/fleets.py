@@ -14,6 +14,7 @@ from tagship.events import Event
 from tagship.manifest import File, Manifest
 from tagship.ship import changing
 from tagship.ship.fleet import Fleet, Place, Pulse, Question
+from tagship.ship.hooks import NO_HOOKS, Hooks
 from tagship.ship.outcome import Outcome
 from tagship.ship.shipment import Made, Shipment
 
@@ -50,6 +51,9 @@ class Lab:
     events: list[Event] = field(default_factory=list)
     pulse: Pulse = Pulse()  # noqa: RUF009 - a frozen value
     grace: float = 10.0
+    stage: Stage = STAGE
+    app: App = APP
+    hooks: Hooks = NO_HOOKS
 
     def fleet(self) -> Fleet:
         places = [Place(name, "/srv/app", FRONT, FakeTransport(host)) for name, host in self.hosts.items()]
@@ -57,15 +61,17 @@ class Lab:
 
     def deploy(self, tag: str, **options: Any) -> Outcome:
         with self.fleet() as fleet:
-            return changing.deploy(fleet, STAGE, shipment(tag), self.events.append, made=MADE, **options)
+            load, told = shipment(tag, app=self.app), self.events.append
+            return changing.deploy(fleet, self.stage, load, told, made=MADE, hooks=self.hooks, **options)
 
     def rollback(self, to: str | None = None, **options: Any) -> Outcome:
         with self.fleet() as fleet:
-            return changing.rollback(fleet, STAGE, self.events.append, owner="me@here", to=to, **options)
+            told, hooks = self.events.append, self.hooks
+            return changing.rollback(fleet, self.stage, told, owner="me@here", to=to, hooks=hooks, **options)
 
     def stop(self) -> Outcome:
         with self.fleet() as fleet:
-            return changing.stop(fleet, STAGE, self.events.append, owner="me@here")
+            return changing.stop(fleet, self.stage, self.events.append, owner="me@here")
 
     def picture(self) -> dict[str, Any]:
         """All that the world, and the next deploy, could see of every host."""
@@ -73,6 +79,14 @@ class Lab:
             name: (host.current, sorted(host.running), host.front, {r: k["state"] for r, k in host.releases.items()})
             for name, host in self.hosts.items()
         }
+
+    def began(self, host: str | None = None) -> list[str]:
+        """The titles of the steps that began, on one host or on all; this machine is the host ``."""
+        steps = [event for event in self.told("step") if event.data["state"] == "begin"]
+        return [event.data["step"] for event in steps if host in (None, event.host)]
+
+    def warnings(self) -> list[str]:
+        return [event.data["text"] for event in self.told("note") if event.data["level"] == "warning"]
 
     def told(self, name: str) -> list[Event]:
         return [event for event in self.events if event.name == name]
