@@ -146,7 +146,7 @@ def _change(on: OnStage, work: Callable[[Fleet], envs.Changed]) -> Outcome:
 
 
 def _connect(on: OnStage) -> Fleet:
-    return connecting.connect(on.name, on.stage, on.project.config.app, on.project.root)
+    return connecting.connect_live(on.name, on.stage, on.project.config.app, on.project.root)
 
 
 def _outcome(fleet: Fleet, word: str, *, ill: set[str] | None = None) -> Outcome:

@@ -13,8 +13,8 @@ import re
 import zlib
 
 PACKAGE = "tagship.host"
-OUTFIT = "outfit"
-"""How the names of modules begin that only `fab setup` needs."""
+OUTFIT, LIVE = "outfit", "live_"
+"""How the names of modules begin that only `fab setup` needs, and only the verbs beside what is live."""
 
 BOOT = (
     "import sys,json,zlib;f=sys.stdin.buffer;a=f.read(int.from_bytes(f.read(4),'big'));"
@@ -33,11 +33,11 @@ def argv(python: str = "python3") -> list[str]:
     return [python, "-IS", "-X", "utf8", "-c", BOOT]
 
 
-@functools.lru_cache(maxsize=2)
-def archive(more: str = "") -> bytes:
+@functools.lru_cache(maxsize=4)
+def archive(*more: str) -> bytes:
     """The package as zlib-compressed JSON, `{module name: source text}`.
 
-    `more` is a name such as `OUTFIT`: modules whose names begin with that travel only where they are asked for.
+    `more` are of `OUTFIT` and `LIVE`: modules whose names begin with those travel only where they are asked for.
     """
     received = getattr(globals().get("__loader__"), "archive", None)
     if isinstance(received, bytes):
@@ -46,7 +46,7 @@ def archive(more: str = "") -> bytes:
     sources = {}
     for name in sorted(os.listdir(folder)):
         stem, extension = os.path.splitext(name)
-        if extension == ".py" and (not stem.startswith(OUTFIT) or more == OUTFIT):
+        if extension == ".py" and (not stem.startswith((OUTFIT, LIVE)) or stem.startswith(more)):
             with open(os.path.join(folder, name), encoding="utf-8") as file:
                 sources[PACKAGE if stem == "__init__" else PACKAGE + "." + stem] = without_words(file.read())
     return zlib.compress(json.dumps(sources).encode(), 9)
@@ -66,6 +66,6 @@ def without_words(source: str) -> str:
     return _WORDS.sub(blank, source)
 
 
-def greeting(more: str = "") -> bytes:
+def greeting(*more: str) -> bytes:
     """What the client writes first: the archive's length in four bytes, and the archive, `more` modules in it."""
-    return len(archive(more)).to_bytes(4, "big") + archive(more)
+    return len(archive(*more)).to_bytes(4, "big") + archive(*more)

@@ -11,7 +11,8 @@ from tagship.host.lifeline import Lifeline
 from tagship.host.ready import Ready
 
 PROGRAM = "/usr/local/sbin/tagship-helper"
-_ENV = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
+ENV = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
+"""All that the host's own programs get of an environment."""
 
 
 def argv(ready: Ready, *words: str) -> list[str]:
@@ -40,7 +41,7 @@ def quietly(lifeline: Lifeline, words: Sequence[str]) -> tuple[int, list[str]]:
     """Run a command of the host's own to its end: its exit status, and the lines of both its outputs."""
     output = os.memfd_create("said", os.MFD_CLOEXEC)
     try:
-        status = lifeline.run(words, _ENV, "/", output)
+        status = lifeline.run(words, ENV, "/", output)
         size = os.fstat(output).st_size
         return status, os.pread(output, size, 0).decode("utf-8", "replace").splitlines()
     except Problem as problem:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from tagship import config
 from tagship.errors import UsageError
+from tagship.host import boot
 from tagship.ship.fleet import Fleet, Place, Pulse, Question
 from tagship.ship.transport import LocalTransport
 
@@ -77,10 +78,18 @@ def connect(name: str, stage: config.Stage, app: config.App, project: Path, *, p
     `app` is the application's settings, from the tag where there is one. Raises `UsageError`, `HostRefused`, or
     `Refused` for several hosts.
     """
-    question = Question(app.name, name, app.python, app.shared.links, app.env)
-    return Fleet(
-        places(name, stage, app.name, project), question, parallel=stage.rollout.parallel, pulse=pulse or Pulse()
-    ).connect()
+    found = places(name, stage, app.name, project)
+    return Fleet(found, _question(name, app), parallel=stage.rollout.parallel, pulse=pulse or Pulse()).connect()
+
+
+def connect_live(name: str, stage: config.Stage, app: config.App, project: Path) -> Fleet:
+    """As `connect`, with the part of the agent that knows logs, commands and the environment."""
+    found = places(name, stage, app.name, project)
+    return Fleet(found, _question(name, app), parallel=stage.rollout.parallel, more=(boot.LIVE,)).connect()
+
+
+def _question(name: str, app: config.App) -> Question:
+    return Question(app.name, name, app.python, app.shared.links, app.env)
 
 
 def _file(project: Path, name: str | None) -> Path | None:

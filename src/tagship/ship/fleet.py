@@ -67,11 +67,21 @@ class Fleet:
     A context manager: leaving it closes every link, whereupon the agents end.
     """
 
-    def __init__(self, places: Iterable[Place], question: Question, *, parallel: int = 32, pulse: Pulse = Pulse()):
+    def __init__(
+        self,
+        places: Iterable[Place],
+        question: Question,
+        *,
+        parallel: int = 32,
+        pulse: Pulse = Pulse(),
+        more: tuple[str, ...] = (),
+    ):
         self.places = {place.name: place for place in places}
         self.question = question
         self.parallel = parallel
         self.pulse = pulse
+        self.more = more
+        """What else of the agent travels: `boot.LIVE`, `boot.OUTFIT`."""
         self.surveys: dict[str, HostSurvey] = {}
         self.started = time.monotonic()
         self._links: dict[str, AgentLink] = {}
@@ -157,7 +167,7 @@ class Fleet:
         link = AgentLink(host, channel, beat=self.pulse.beat, silence=self.pulse.silence)
         self._links[host] = link
         try:
-            link.open(boot.greeting(), START)
+            link.open(boot.greeting(*self.more), START)
             survey = self._survey(host, link)
         except BaseException:
             link.close()

@@ -37,6 +37,7 @@ def test_a_module_loses_only_its_words_on_the_way(module: Path) -> None:
 def test_what_is_sent_stays_small() -> None:
     """A deploy of one changed file sends less than 50 KB in all: the agent, and some 4 KB for nine wheels."""
     assert len(boot.archive()) < 43_000
+    assert len(boot.archive(boot.LIVE)) < len(boot.archive()) + 10_000
 
 
 def pythons() -> list[str]:

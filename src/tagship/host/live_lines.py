@@ -7,18 +7,19 @@ LONGEST = 64 << 10
 
 
 class LineReader:
-    """Keeps the beginning of a line until its end has come; holds at most `LONGEST` bytes."""
+    """Keeps the beginning of a line until its end has come; holds at most `longest` bytes."""
 
-    def __init__(self) -> None:
+    def __init__(self, longest: int = LONGEST) -> None:
         self._held = b""
+        self._longest = longest
 
     def feed(self, piece: bytes) -> list[str]:
         """The lines that `piece` completes, without their line ends."""
         *whole, self._held = (self._held + piece).split(b"\n")
-        found = [text for line in whole for text in _pieces(line)]
-        while len(self._held) > LONGEST:
-            found.append(_text(self._held[:LONGEST]))
-            self._held = self._held[LONGEST:]
+        found = [text for line in whole for text in self._cut(line)]
+        while len(self._held) > self._longest:
+            found.append(_text(self._held[: self._longest]))
+            self._held = self._held[self._longest :]
         return found
 
     @property
@@ -31,9 +32,9 @@ class LineReader:
         held, self._held = self._held, b""
         return [_text(held)] if held else []
 
-
-def _pieces(line: bytes) -> list[str]:
-    return [_text(line[start : start + LONGEST]) for start in range(0, max(len(line), 1), LONGEST)]
+    def _cut(self, line: bytes) -> list[str]:
+        size = self._longest
+        return [_text(line[start : start + size]) for start in range(0, max(len(line), 1), size)]
 
 
 def _text(line: bytes) -> str:

@@ -17,7 +17,7 @@ from typing import Any, Optional
 from tagship.host import environment, procs, stored, survey
 from tagship.host.context import Args, Context
 from tagship.host.faults import failed, refused, usage
-from tagship.host.lines import LineReader
+from tagship.host.live_lines import LineReader
 from tagship.host.masking import mask
 
 _PIECE = 64 << 10  # bytes read from a stream at a time
@@ -164,8 +164,14 @@ class Running:
         return self._child.returncode
 
     def end(self) -> None:
-        """SIGTERM to all of it, and SIGKILL to what is left after 5 s; safe where it has ended."""
+        """Read and write no more, SIGTERM to all of it, SIGKILL to what is left after 5 s; safe where it has ended.
+
+        A command of another user can't be signalled: the helper ends that, once nobody reads what it says.
+        """
         self.close_input()
+        for stream in (self._child.stdout, self._child.stderr):
+            if stream is not None:
+                stream.close()
         if self._child.poll() is None:
             procs.send_group(self._child.pid, signal.SIGTERM)
             until = time.monotonic() + _GRACE

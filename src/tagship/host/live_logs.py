@@ -11,7 +11,7 @@ from tagship.host import envs, files, stored, survey
 from tagship.host.context import Args, Context
 from tagship.host.faults import refused
 from tagship.host.layout import Layout, serial_of
-from tagship.host.lines import LineReader
+from tagship.host.live_lines import LineReader
 from tagship.host.masking import mask
 
 Line = list[Any]
@@ -48,8 +48,13 @@ def logs(context: Context, args: Args) -> dict[str, Any]:
             raise refused(
                 "there is no release {} on this host".format(release), "`fab releases` shows those there are"
             )
-        follow = bool(args.raw().get("follow"))
-        source = LogFiles(context.layout, release, int(args.number("lines")), follow=follow)
+        follow, lines = bool(args.raw().get("follow")), int(args.number("lines"))
+        if context.layout.ready is None:
+            source = LogFiles(context.layout, release, lines, follow=follow)
+        else:
+            from tagship.host import live_journals  # only where units run
+
+            source = live_journals.of(context, release, lines, follow=follow)
         context.opened[_KEY] = source
     until = time.monotonic() + min(args.number("wait"), 10.0)
     while True:
