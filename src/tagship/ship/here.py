@@ -12,7 +12,7 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 
 from tagship.errors import HookFailed, TagshipError
@@ -90,8 +90,10 @@ class Here:
             raise
         except BaseException as error:  # whatever it raises is the project's own, and so is what `exit()` raises
             raise _raised(hook, error) from error
-        if hasattr(answer, "__await__"):
-            raise HookFailed("it is `async`, and nothing awaits it", where=hook.at, cure="make it a plain function")
+        if isinstance(answer, Coroutine):
+            answer.close()
+            what = f"the hook `{hook.name}` is `async`, and nothing awaits it"
+            raise HookFailed(what, where=hook.at, cure="make it a plain function")
 
     def _occasion(self, hook: Function) -> Occasion:
         change = self._change
