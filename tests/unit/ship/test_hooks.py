@@ -68,7 +68,7 @@ WHENS = ("before", "after")
 def test_a_command_here_finds_out_what_is_going_on(tmp_path: Path) -> None:
     """It runs once, in the project's folder, with the facts in its environment; what it says is told."""
     made = live("web1", "web2")
-    names = "VERB STAGE TAG RELEASE PREVIOUS HOSTS".split()
+    names = ["VERB", "STAGE", "TAG", "RELEASE", "PREVIOUS", "HOSTS"]
     code = f"import os; print(*(os.environ['TAGSHIP_' + name] for name in {names})); print(os.getcwd())"
     made.hooks = Hooks((Hook(run=python(code), before="flip"),), tmp_path)
     made.deploy("v0.2.0")
