@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -44,14 +45,34 @@ class Project:
     work: Path
     origin: Repository
     hosts: Sequence[Host]
-    port: int
+
+    def begin(self, text: str) -> str:
+        """Write `text` as tagship.yml, with a stage of the hosts in it, and make them ready; what was written.
+
+        It says nothing of keys: each machine that deploys has its own.
+        """
+        lines = [f"      - {{host: {host.address}, name: {host.name}}}" for host in self.hosts]
+        stage = "\n".join(["", "stages:", "  production:", "    hosts:", *lines, ""])
+        settings = text.replace("\nstages:\n", stage, 1)
+        (self.work / "tagship.yml").write_text(settings)
+        config = self.work.with_suffix(".ssh")
+        host = self.hosts[0]
+        config.write_text(f"IdentityFile {host.identity}\nUserKnownHostsFile {host.known_hosts}\n")
+        fab = str(Path(sys.executable).with_name("fab"))
+        subprocess.run(
+            [fab, "setup", "--stage", "production", "--key", str(self.work.with_suffix(".key.pub"))],
+            cwd=self.work,
+            env={**os.environ, "TAGSHIP_SSH_CONFIG": str(config)},
+            check=True,
+        )
+        return settings
 
     def push(self, tag: str, **files: str) -> Job:
-        """Write `files`, commit them, tag the commit and push both; what the workflow's job then did."""
+        """Write `files`, commit all, tag the commit and push both; what the workflow's job then did."""
         for path, text in files.items():
             self.work.joinpath(path).write_text(text)
         git(self.work, "add", "--all")
-        git(self.work, "commit", "--quiet", "--allow-empty", "-m", f"Work on {tag}")
+        git(self.work, "commit", "--quiet", "-m", f"Work on {tag}")
         git(self.work, "tag", "--annotate", tag, "-m", f"Release {tag}")
         git(self.work, "push", "--quiet", "origin", "HEAD:main", f"refs/tags/{tag}")
         job = self.origin.pushed(tag, PUBLISH)["publish"]
@@ -68,25 +89,11 @@ class Project:
         """What a visitor of each host reads on the first page."""
         pages = []
         for host in self.hosts:
-            with urllib.request.urlopen(f"http://{host.address}:{self.port}/", timeout=20) as answer:
+            with urllib.request.urlopen(f"http://{host.address}/", timeout=20) as answer:
                 found = re.search(r"<title>(.*?)</title>", answer.read().decode())
                 assert found
                 pages.append(found[1])
         return pages
-
-    def settings(self, text: str) -> str:
-        """tagship.yml with the stage `production`; how to log in is left out, so that ssh's configuration says it."""
-        lines = [
-            "stages:",
-            "  production:",
-            "    service: {kind: process}",
-            "    root: /home/deploy/srv",
-            "    hosts:",
-        ]
-        for host in self.hosts:
-            front = f"{host.address}:{self.port}"
-            lines.append(f"      - {{host: {host.address}, name: {host.name}, user: deploy, front: {front}}}")
-        return text.replace("\nstages:\n", "\n" + "\n".join(lines) + "\n", 1)
 
 
 @pytest.fixture
@@ -98,27 +105,25 @@ def forge(tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def project(tmp_path: Path, forge: str, hosts: Callable[[int], list[Host]]) -> Callable[[str, int], Project]:
-    """Make the project called so: an empty clone of an empty origin, for three hosts where it answers at a port."""
+def project(tmp_path: Path, forge: str, hosts: Callable[[int], list[Host]]) -> Callable[[str], Project]:
+    """Make the project called so: an empty clone of an empty origin that knows a new key, and three bare hosts."""
 
-    def make(name: str, port: int) -> Project:
+    def make(name: str) -> Project:
         three = hosts(3)
-        bare, work = tmp_path / "git" / f"private-{name}.git", tmp_path / name
+        bare, work, key = tmp_path / "git" / f"private-{name}.git", tmp_path / name, tmp_path / f"{name}.key"
         git(tmp_path, "init", "--quiet", "--bare", str(bare))
         git(tmp_path, "clone", "--quiet", str(bare), str(work))
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "ci", "-f", str(key)], check=True)
         repository = Repository(
             url=f"{forge}/{bare.name}",
             bare=bare,
             vars={"TAGSHIP": f"{forge}/tagship.git", "DEPLOY_STAGE": "production"},
-            secrets={
-                "DEPLOY_KEY": three[0].identity.read_text().strip(),
-                "DEPLOY_KNOWN_HOSTS": three[0].known_hosts.read_text(),
-            },
+            secrets={"DEPLOY_KEY": key.read_text().strip(), "DEPLOY_KNOWN_HOSTS": three[0].known_hosts.read_text()},
             token=TOKEN,
             folder=tmp_path / "runners",
             stands_for={"./.github/workflows/ci.yml": "runs the tests, of which this is one"},
         )
-        return Project(work, repository, three, port)
+        return Project(work, repository, three)
 
     return make
 
@@ -151,17 +156,15 @@ def ended(job: Job) -> dict[str, str]:
     return job.conclusions()
 
 
-def test_a_new_projects_tags_go_live_and_bad_ones_do_not(
-    tmp_path: Path, project: Callable[[str, int], Project]
-) -> None:
+def test_a_new_projects_tags_go_live_and_bad_ones_do_not(tmp_path: Path, project: Callable[[str], Project]) -> None:
     """`tagship init`, a pushed tag, and three hosts serve it; so the next. A bad one fails the job, its page says
     why, and the hosts serve on what they served; one that can't even be built never gets to see the key."""
     publish_ourselves(tmp_path / "tagship")
-    blog = project("blog", 8080)
+    blog = project("blog")
     init.write(blog.work, today=dt.date(2026, 3, 4), name="blog")
-    settings = blog.settings((blog.work / "tagship.yml").read_text())
+    settings = blog.begin((blog.work / "tagship.yml").read_text())
 
-    first = blog.push("v0.1.0", **{"tagship.yml": settings})
+    first = blog.push("v0.1.0")
     assert first.conclusion == "success", first.log
     assert set(ended(first).values()) == {"success"}
     assert first.environment == "production"
@@ -172,7 +175,7 @@ def test_a_new_projects_tags_go_live_and_bad_ones_do_not(
     assert "## v0.1.0 is live on production" in first.summary
     assert all(f"| lab{number} | 0001-v0.1.0 | live |" in first.summary for number in (1, 2, 3))
     assert "deploy v0.1.0 as 0001-v0.1.0 to production (lab1, lab2, lab3)" in first.summary
-    journal = blog.hosts[2].run("cat", "/home/deploy/srv/state/journal.jsonl").stdout
+    journal = blog.hosts[2].run("cat", "/srv/blog/state/journal.jsonl").stdout
     assert '"octocat (run 4711)"' in journal
 
     second = blog.push("v0.2.0", **{"tagship.yml": settings.replace('title: "Blog"', 'title: "Second"')})
@@ -197,12 +200,12 @@ def test_a_new_projects_tags_go_live_and_bad_ones_do_not(
     assert blog.live() == ["Second"] * 3
 
 
-def test_our_own_site_goes_live(project: Callable[[str, int], Project]) -> None:
+def test_our_own_site_goes_live(project: Callable[[str], Project]) -> None:
     """The same for this repository, by its own publish.yml: the tag's own tagship puts the tag's site live."""
-    ours = project("tagship", 8081)
+    ours = project("tagship")
     copy_ourselves(ours.work)
-    settings = ours.settings((ours.work / "tagship.yml").read_text())
-    job = ours.push("v99.0.0", **{"tagship.yml": settings})
+    ours.begin((ours.work / "tagship.yml").read_text())
+    job = ours.push("v99.0.0")
     assert job.conclusion == "success", job.log
     assert set(ended(job).values()) == {"success"}
     assert ours.live() == ["tagship"] * 3
