@@ -120,6 +120,13 @@ def test_a_publish_is_never_cancelled_and_never_beside_another(folders: list[Pat
             assert "secrets." not in text
 
 
+def test_what_they_ask_of_their_repository_is_documented(folders: list[Path]) -> None:
+    """Every variable and secret, and no other, stands in docs/publishing.md."""
+    asked = {name for text, _content in each(folders) for name in re.findall(r"(?:vars|secrets)\.(\w+)", text)}
+    table = [line for line in (ROOT / "docs/publishing.md").read_text().splitlines() if line.startswith("   | ")]
+    assert {name for line in table for name in re.findall(r"\| `([A-Z_]+)` \|", line)} == asked
+
+
 # --- how they are run in tests/hosts ------------------------------------------------------------------------------
 
 CONTEXTS = {"github": {"ref_name": "v1", "ref": "refs/tags/v1"}, "vars": {"STAGE": "", "X": "it's"}}
