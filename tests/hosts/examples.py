@@ -15,7 +15,7 @@ from lab.host import Host
 ROOT = Path(__file__).parents[2]
 PLACEHOLDER = "host: web1.example.org"
 """The host to fill in, as each tagship.yml has it."""
-PATIENCE = 120.0
+PATIENCE = 300.0
 """Seconds after which a command counts as stuck."""
 
 
@@ -43,7 +43,7 @@ class Example:
 
 
 class Copy:
-    """A user's copy of an example, and the shell it is typed into: that of a home of its own."""
+    """A copy of an example in a user's home, and the shell that its commands are typed into."""
 
     def __init__(self, example: Example, home: Path) -> None:
         self.example = example
@@ -66,7 +66,7 @@ class Copy:
 
         Fails where it doesn't end with `status`.
         """
-        where = self.home / "where"
+        where = self.home / f".{self.example.name}"
         script = f'{command}\nstatus=$?\npwd >"$1"\nexit $status'
         done = subprocess.run(
             ["bash", "-c", script, "bash", str(where)],

@@ -15,6 +15,7 @@ from lab.host import Host
 
 pytestmark = pytest.mark.lab
 
+NAMES = ("flask-hello", "fastapi-hello", "django-notes")
 FIRST, SECOND = "0001-v0.1.0", "0002-v0.2.0"
 PICTURE = b"\x89PNG\r\n\x1a\n, or so"
 
@@ -23,7 +24,6 @@ class Site:
     """One example in a user's hands, and at the other end whoever visits it."""
 
     def __init__(self, name: str, host: Host, home: Path) -> None:
-        home.mkdir()
         self.copy = Copy(Example(name), home)
         self.host = host
         self.visitor = Visitor(host, f"{name}.test")
@@ -59,7 +59,7 @@ def host(hosts: Callable[[int], list[Host]]) -> Host:
 
 def test_the_readmes_lead_to_served_sites(host: Host, tmp_path: Path) -> None:
     """Each comes up, changes, goes down again, and never meets the others; what users left stays."""
-    flask, fastapi, django = (Site(name, host, tmp_path / name) for name in NAMES)
+    flask, fastapi, django = (Site(name, host, tmp_path) for name in NAMES)
     for site in (flask, fastapi, django):
         site.bring_up()
     assert all(site.shows(FIRST) for site in (flask, fastapi, django))
@@ -71,9 +71,6 @@ def test_the_readmes_lead_to_served_sites(host: Host, tmp_path: Path) -> None:
     assert django.shows(FIRST)
     try_django(django)
     assert all(site.shows(FIRST) for site in (flask, fastapi, django))
-
-
-NAMES = ("flask-hello", "fastapi-hello", "django-notes")
 
 
 def try_flask(site: Site) -> None:
