@@ -113,8 +113,8 @@ def secret_urls(settings: tuple[Notify, ...]) -> list[str]:
     return [*urls, *(part for part in parts if len(part) >= _SECRET_PART)]
 
 
-def announce(settings: tuple[Notify, ...], news: News, listener: Listener) -> None:
-    """Tell every webhook that wants to hear of it; one that can't be told is a warning.
+def announce(settings: tuple[Notify, ...], news: News, listener: Listener, *, patience: float = PATIENCE) -> None:
+    """Tell every webhook that wants to hear of it, in `patience` seconds; one that can't be told is a warning.
 
     What the secrets of the environment hide from our own output is hidden from webhooks too.
     """
@@ -124,13 +124,13 @@ def announce(settings: tuple[Notify, ...], news: News, listener: Listener) -> No
     mask = Mask((*secrets_of(os.environ), *secret_urls(settings)))
     crew = Crew(lambda name: _post(hooks[name], _body(hooks[name].settings.form, news, mask)), hooks, len(hooks))
     try:
-        crew.wait(PATIENCE)
+        crew.wait(patience)
     except KeyboardInterrupt:  # what was to be done is done: only telling it is cut short
         note(listener, "interrupted while webhooks were told", level="warning")
         return
     for name in hooks:
         if name in crew.busy:
-            _warn(listener, name, f"it didn't answer within {PATIENCE:.0f} s")
+            _warn(listener, name, f"it didn't answer within {patience:g} s")
         elif name in crew.errors:
             _warn(listener, name, _fault(crew.errors[name]))
 
@@ -186,8 +186,6 @@ def _fault(error: BaseException) -> str:
         return f"it answered {error.code}{redirects}"
     if isinstance(error, urllib.error.URLError):
         return str(getattr(error.reason, "strerror", None) or error.reason)
-    if isinstance(error, TimeoutError):
-        return f"it didn't answer within {PATIENCE:.0f} s"
     return f"{type(error).__name__}: {error}"
 
 

@@ -54,7 +54,7 @@ def carry_out(
             _check_fresh(plan, fleet)
             if interrupts.wished:
                 raise Interrupted("interrupted; nothing was changed")
-            here = Here(Change.of(plan, stage.roles), stage.hooks, fleet, tell)
+            here = Here(Change.of(plan, stage.roles), stage.hooks, fleet, tell, grace=grace)
             work = Work(plan, fleet, here, tell, interrupts, feed=feed, grace=grace)
             return _transact(plan, fleet, tell, claim, work)
         finally:

@@ -27,20 +27,22 @@ TAIL = 20
 """Lines of a failing command's output that its error shows."""
 LONGEST_LINE = 4096
 """Characters; what is longer is told in pieces."""
-TERM = 5.0
-"""Seconds between SIGTERM and SIGKILL to a command that is to end."""
 LEFT = 1.0
 """Seconds to read what a command has said, once it has ended: a process that it left behind may hold the pipe."""
 
 
 class Here:
-    """Takes steps, one at a time, in a thread of its caller's; `end` comes from another."""
+    """Takes steps, one at a time, in a thread of its caller's; `end` comes from another.
 
-    def __init__(self, change: Change, hooks: Hooks, fleet: Fleet, tell: Listener) -> None:
+    `grace` is seconds: a command that is to end has half of them between SIGTERM and SIGKILL.
+    """
+
+    def __init__(self, change: Change, hooks: Hooks, fleet: Fleet, tell: Listener, *, grace: float) -> None:
         self._change = change
         self._hooks = hooks
         self._fleet = fleet
         self._tell = tell
+        self._grace = grace
         self._ended = threading.Event()
         self._guard = threading.Lock()
         self._process: subprocess.Popen[str] | None = None
@@ -56,14 +58,14 @@ class Here:
             self._call(self._hooks.hooks[step.args["number"]], step)
 
     def end(self) -> None:
-        """Nothing more is to happen here: SIGTERM to the process group of a running command, SIGKILL 5 s later."""
+        """Nothing more is to happen here: SIGTERM to the process group of a running command, SIGKILL if it stays."""
         self._ended.set()
         with self._guard:
             process = self._process
             if process is None or process.poll() is not None:
                 return
             _signal(process, signal.SIGTERM)
-        killer = threading.Timer(TERM, _signal, (process, signal.SIGKILL))
+        killer = threading.Timer(self._grace / 2, _signal, (process, signal.SIGKILL))
         killer.daemon = True
         killer.start()
 

@@ -221,13 +221,16 @@ def test_a_command_of_a_function_that_fails_on_a_host_fails_the_change(tmp_path:
     assert made.picture() == before
 
 
-def test_ctrl_c_ends_a_command_with_all_that_it_started(tmp_path: Path) -> None:
-    """The whole process group goes, and everything is put back."""
+@pytest.mark.parametrize("deaf", [False, True])
+def test_ctrl_c_ends_a_command_with_all_that_it_started(tmp_path: Path, deaf: bool) -> None:
+    """The whole process group goes, by SIGKILL where it doesn't hear SIGTERM, and everything is put back."""
     made = live("web1")
+    made.grace = 1.0 if deaf else 60.0
     before = made.picture()
     pids: list[int] = []
     code = (
-        "import subprocess, sys, os\n"
+        "import subprocess, sys, os, signal\n"
+        f"if {deaf}: signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
         "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
         "print(os.getpid(), child.pid)\n"
         "child.wait()"
@@ -240,7 +243,8 @@ def test_ctrl_c_ends_a_command_with_all_that_it_started(tmp_path: Path) -> None:
             os.kill(os.getpid(), signal.SIGINT)
 
     with made.fleet() as fleet:
-        outcome = changing.deploy(fleet, made.stage, shipment("v0.2.0"), listen, made=MADE, hooks=made.hooks)
+        options = {"made": MADE, "hooks": made.hooks, "grace": made.grace}
+        outcome = changing.deploy(fleet, made.stage, shipment("v0.2.0"), listen, **options)
     assert isinstance(outcome.error, Interrupted)
     assert made.picture() == before
     assert len(pids) == 2
