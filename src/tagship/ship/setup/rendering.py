@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import resources
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined, TemplateError, TemplateSyntaxError
+from jinja2 import Environment, StrictUndefined, TemplateSyntaxError
 
 from tagship.errors import ConfigError
 from tagship.ship.setup.settings import Settings
@@ -63,9 +63,12 @@ def _fill(text: str, values: dict[str, Any], called: str) -> str:
         return environment.from_string(text).render(values)
     except TemplateSyntaxError as error:
         raise ConfigError(str(error.message), path=called, line=error.lineno, cure="mend the template") from None
-    except TemplateError as error:
+    except Exception as error:  # whatever a template's expression can raise is the template's mistake
         known = ", ".join(sorted(values))
-        raise ConfigError(str(error.message), path=called, line=_line(error), cure=f"it knows: {known}") from None
+        what = str(error) or type(error).__name__
+        raise ConfigError(
+            what, path=called, line=_line(error), cure=f"mend the template; it knows: {known}"
+        ) from None
 
 
 def _line(error: Exception) -> int | None:
