@@ -84,10 +84,11 @@ class Copy:
         return said
 
     def fill_in(self, host: Host, domain: str) -> None:
-        """What the README has a user edit; how SSH reaches the host is what ~/.ssh would tell."""
-        entry = {"host": host.address, "identity": host.identity, "known_hosts": host.known_hosts}
-        words = ", ".join(f"{key}: {value}" for key, value in entry.items())
-        self.replace("tagship.yml", {PLACEHOLDER: f"{{{words}}}"})
+        """What the README has a user edit: two names. The key, and the host's, are where ~/.ssh would tell."""
+        ssh = self.home / "ssh-config"
+        ssh.write_text(f"Host *\n  IdentityFile {host.identity}\n  UserKnownHostsFile {host.known_hosts}\n")
+        self.env["TAGSHIP_SSH_CONFIG"] = str(ssh)
+        self.replace("tagship.yml", {PLACEHOLDER: f"host: {host.address}"})
         for path in sorted(self.folder.rglob("*")):
             if path.suffix in {".yml", ".py"} and self.example.domain in path.read_text(encoding="utf-8"):
                 self.replace(str(path), {self.example.domain: domain})
