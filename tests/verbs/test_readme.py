@@ -20,7 +20,7 @@ from invoke.collection import Collection
 from invoke.tasks import Task
 from verbs.conftest import Make
 
-from tagship.verbs import hosts, local
+from tagship.verbs import hosts, local, setup
 
 ROOT = Path(__file__).parents[2]
 PROGRAMS = ("fab", "inv", "tagship", "make")
@@ -121,7 +121,7 @@ def known() -> dict[str, dict[str, set[str]]]:
     core = {f"-{'-' * (len(n) > 1)}{n}" for argument in fabric_program.core_args() for n in argument.names}
     targets = re.findall(r"(?m)^([a-z]+):", (ROOT / "Makefile").read_text())
     return {
-        "fab": {**verbs_of(hosts), "": core},
+        "fab": {**verbs_of(hosts), **verbs_of(setup), "": core},
         "inv": {**verbs_of(own), **verbs_of(local), "": core},
         "make": {**{target: set() for target in targets}, "": set()},
         "tagship": {"init": {"--name"}, "": {"--version"}},
@@ -148,7 +148,12 @@ def test_every_verb_has_every_flag_run(known: dict[str, dict[str, set[str]]]) ->
     run = run_by_tests(Path(__file__).parent)
     there = {
         Use(program, verb, flag)
-        for program, verbs in (("fab", verbs_of(hosts)), ("inv", verbs_of(local)), ("tagship", known["tagship"]))
+        for program, verbs in (
+            ("fab", verbs_of(hosts)),
+            ("fab", verbs_of(setup)),
+            ("inv", verbs_of(local)),
+            ("tagship", known["tagship"]),
+        )
         for verb, flags in verbs.items()
         for flag in flags
         if flag.startswith("--") and flag != "--title"  # the one argument that is given by its place

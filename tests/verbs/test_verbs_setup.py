@@ -41,6 +41,7 @@ def test_a_host_that_does_not_answer_is_refused(project: Project) -> None:
     )
     assert told.exit == 3, told.events
     assert "ada@127.0.0.1" in told.error["cure"]
+    assert project.told("fab", "--dry", "setup", "--stage", "far", "--key", "key.pub").exit == 3
 
 
 def test_keys_and_templates_are_read_before_anybody_is_asked(project: Project, tmp_path: Path) -> None:

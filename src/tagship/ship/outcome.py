@@ -19,7 +19,7 @@ class HostOutcome:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The end of a verb. `outcome` is `live`, `stopped`, `unchanged`, `planned`, or its error's (`refused`,
+    """The end of a verb. `outcome` is `live`, `stopped`, `ready`, `unchanged`, `planned`, or its error's (`refused`,
     `restored`, `degraded`, `locked`); `exit` the exit code.
     """
 
