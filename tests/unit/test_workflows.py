@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 import yaml
 from workflows.expressions import Unknown, evaluate, holds, interpolate
+from workflows.forge import serving
+from workflows.runner import Repository
 
 from tagship.scaffold import init
 
@@ -125,6 +127,36 @@ def test_what_they_ask_of_their_repository_is_documented(folders: list[Path]) ->
     asked = {name for text, _content in each(folders) for name in re.findall(r"(?:vars|secrets)\.(\w+)", text)}
     table = [line for line in (ROOT / "docs/publishing.md").read_text().splitlines() if line.startswith("   | ")]
     assert {name for line in table for name in re.findall(r"\| `([A-Z_]+)` \|", line)} == asked
+
+
+@pytest.mark.parametrize(
+    ("variables", "moved", "ended"),
+    [
+        ({"TAGSHIP": "x", "DEPLOY_STAGE": "production"}, True, "failure"),
+        ({"TAGSHIP": "x", "DEPLOY_STAGE": ""}, False, "skipped"),
+        ({"TAGSHIP": "", "DEPLOY_STAGE": "production"}, False, "skipped"),
+    ],
+)
+def test_nothing_is_published_of_a_moved_tag_or_without_its_variables(
+    tmp_path: Path, variables: dict[str, str], moved: bool, ended: str
+) -> None:
+    """A tag that names another commit than when it was pushed ends the job before anything is installed; where a
+    variable isn't set, there is no job."""
+    work, bare = tmp_path / "site", tmp_path / "git/private-site.git"
+    init.write(work, today=dt.date(2026, 3, 4))
+    git = ("git", "-c", "user.name=Ada", "-c", "user.email=ada@example.org", "-C", str(work))
+    for argv in (("init", "-q"), ("add", "-A"), ("commit", "-qm", "One"), ("commit", "-qm", "Two", "--allow-empty")):
+        subprocess.run([*git, *argv], check=True)
+    subprocess.run([*git, "tag", "-a", "v1", "-m", "One"], check=True)
+    subprocess.run(["git", "clone", "-q", "--bare", str(work), str(bare)], check=True)
+    before = subprocess.run([*git, "rev-parse", "HEAD^"], check=True, capture_output=True, text=True).stdout.strip()
+    with serving(bare.parent, token="ghs-1") as url:
+        forge = Repository(f"{url}/{bare.name}", bare, variables, {}, "ghs-1", tmp_path / "runners")
+        job = forge.pushed("v1", ".github/workflows/publish.yml", commit=before if moved else "")["publish"]
+    assert job.conclusion == ended
+    if moved:
+        assert "v1 was moved after it was pushed" in job.log
+        assert list(job.conclusions().values()) == ["success", "success", "failure", *["skipped"] * 4]
 
 
 # --- how they are run in tests/hosts ------------------------------------------------------------------------------

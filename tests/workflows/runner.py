@@ -82,15 +82,18 @@ class Repository:
     stands_for: Mapping[str, str] = field(default_factory=dict)
     """Called workflows that need not run here, and why."""
 
-    def pushed(self, tag: str, workflow: str) -> dict[str, Job]:
-        """What happens in `workflow` when `tag` is pushed: its jobs in their order. It is read from the tag."""
+    def pushed(self, tag: str, workflow: str, *, commit: str = "") -> dict[str, Job]:
+        """What happens in `workflow` when `tag` is pushed: its jobs in their order. It is read from the tag.
+
+        `commit` is what the tag named when it was pushed, where it names another one by now.
+        """
         text = _git(self.bare, "show", f"refs/tags/{tag}:{workflow}")
         # All values stay texts: what YAML 1.1 makes of `on` is no key of GitHub's.
         content = yaml.load(text, Loader=yaml.BaseLoader)
         _known(content, _WORKFLOW, workflow)
         if not any(fnmatch.fnmatchcase(tag, pattern) for pattern in content["on"]["push"]["tags"]):
             return {}
-        run = _Run(self, tag, _git(self.bare, "rev-parse", f"refs/tags/{tag}^{{commit}}").strip())
+        run = _Run(self, tag, commit or _git(self.bare, "rev-parse", f"refs/tags/{tag}^{{commit}}").strip())
         for name, job in content["jobs"].items():
             run.job(name, job)
         return run.jobs
