@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from tagship.amounts import human_bytes
 from tagship.errors import Degraded, Locked, TagshipError
 from tagship.events import Event
 
@@ -179,15 +180,6 @@ def cell(value: Any) -> str:
 def on_hosts(count: int) -> str:
     """` on 2 hosts`; nothing for none."""
     return f" on {count} host{'s' * (count != 1)}" if count else ""
-
-
-def human_bytes(count: int) -> str:
-    """24310 bytes as people read them: `24 KB` (decimal units)."""
-    for unit, size in (("GB", 10**9), ("MB", 10**6), ("KB", 10**3)):
-        if count >= size:
-            value = count / size
-            return f"{value:.0f} {unit}" if value >= 10 else f"{value:.1f} {unit}"
-    return f"{count} bytes"
 
 
 def amount(done: int, total: int, unit: str) -> str:

@@ -19,7 +19,7 @@ BASE = frozenset({"config", "errors", "events", "manifest", "yamltext"})
 
 ARROWS: dict[str, frozenset[str]] = {
     "verbs": BASE | {"app", "masks", "report", "scaffold", "summary"},
-    "app": BASE | {"hooking", "masks", "press", "release", "ship"},
+    "app": BASE | {"amounts", "hooking", "masks", "press", "release", "ship"},
     "press": BASE,
     "release": BASE,
     "ship": BASE | {"hooking"},
@@ -27,8 +27,9 @@ ARROWS: dict[str, frozenset[str]] = {
     "hooking": frozenset(),
     "scaffold": frozenset({"errors", "report"}),
     "report": frozenset({"errors", "events", "masks", "wording"}),
-    "summary": frozenset({"errors", "events", "wording"}),
-    "wording": frozenset({"errors", "events"}),
+    "summary": frozenset({"amounts", "errors", "events", "wording"}),
+    "wording": frozenset({"amounts", "errors", "events"}),
+    "amounts": frozenset(),
     "masks": frozenset(),
     "config": frozenset({"errors", "yamltext"}),
     "errors": frozenset(),
@@ -42,7 +43,19 @@ EXCEPTIONS = {
     ("verbs", "tagship.ship.outcome"): "the value that app hands on",
     ("", "tagship.hooking"): "`@tagship.before` is what users write in their fabfile.py",
 }
-PURE = ("layout", "survey", "status", "plan", "deploy", "rollback", "start", "stop", "remarks")
+PURE = (
+    "layout",
+    "survey",
+    "status",
+    "plan",
+    "deploy",
+    "rollback",
+    "start",
+    "stop",
+    "remarks",
+    "setup.wanted",
+    "setup.words",
+)
 IMPURE = frozenset(
     {"fabric", "invoke", "paramiko", "subprocess", "socket", "os", "time", "random", "secrets", "uuid"}
 )

@@ -69,16 +69,19 @@ def test_status_releases_and_history_tell_how_the_host_stands(live: Project) -> 
     before = live.snapshot()
     status = live.told("fab", "status", "--stage", "local")
     (row,) = status.of("row")
+    since, age, memory = (row.pop(key) for key in ("since", "age", "memory"))
     assert row == {
         "event": "row",
         "table": "status of local",
         "host": "local",
         "release": "0001-v1.0.0",
-        "state": "good",
         "pid": live.services()[0],
-        "front": f"http://{live.front}/",
         "health": "well",
+        "drift": 0,
     }
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", since)
+    assert 0 <= age < 3600
+    assert 1 << 20 < memory < 1 << 30
     assert (status.result["outcome"], status.result["bytes_sent"] > 0) == ("unchanged", True)
     (row,) = live.told("fab", "releases", "--stage", "local").of("row")
     assert (row["release"], row["tag"], row["state"], row["role"]) == ("0001-v1.0.0", "v1.0.0", "good", "current")

@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from tagship.amounts import Age, Bytes, Differences
 from tagship.app.packing import Packed, tell_tag
 from tagship.app.project import Project, open_project
 from tagship.config import App, Config, Stage
@@ -122,7 +123,7 @@ class OnStage:
             return changing.stop(fleet, self.stage, self.listener, owner=owner(), dry=dry)
 
     def status(self) -> Table:
-        """What is live on each host and whether it answers; degraded where something live isn't well.
+        """What is live on each host, since when, what it takes and whether it answers; degraded where it isn't well.
 
         Raises `HostRefused`.
         """
@@ -132,21 +133,24 @@ class OnStage:
                 (
                     status.host,
                     status.current.id if status.current else None,
-                    status.current.state if status.current else None,
-                    status.current.pid if status.current else None,
-                    f"http://{status.front}/" if status.front else None,
+                    *_process(status),
                     status.words + _busy(status),
+                    None if status.drift is None else Differences(status.drift),
                 )
                 for status in found
             )
             outcome = _looked(fleet, {status.host for status in found if not status.well})
+        for status in found:
+            if status.drift:
+                text = "files of what is live aren't as they were sealed: fab verify names them"
+                note(self.listener, text, level="warning", host=status.host)
         ill = ", ".join(status.host for status in found if status.current and not status.well)
         if ill:
             error = Degraded(
                 "what is live isn't well", hosts={}, where=ill, cure="fab deploy starts and proves it again"
             )
             outcome = replace(outcome, outcome=error.outcome, exit=error.exit_code, error=error)
-        return Table(("host", "release", "state", "pid", "front", "health"), rows, outcome)
+        return Table(("host", "release", "since", "age", "pid", "memory", "health", "drift"), rows, outcome)
 
     def releases(self) -> Table:
         """The releases on each host, oldest first. Raises `HostRefused`."""
@@ -284,6 +288,12 @@ def owner() -> str:
 
 def _role(release: Release, current: str | None) -> str | None:
     return "current" if release.id == current else ("running" if release.pid else None)
+
+
+def _process(status: HostStatus) -> tuple[Any, ...]:
+    """Since when it runs (UTC), for how long, its process, and what all its processes have in memory."""
+    found = status.process
+    return (found.since, Age(found.age), found.pid, Bytes(found.memory)) if found else (None,) * 4
 
 
 def _busy(status: HostStatus) -> str:

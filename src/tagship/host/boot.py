@@ -7,18 +7,18 @@ very bytes that were sent, so that the front door can be started the same way.
 from __future__ import annotations
 
 import functools
-import json
 import os
 import re
 import zlib
 
 PACKAGE = "tagship.host"
-OUTFIT, LIVE = "outfit", "live_"
-"""How the names of modules begin that only `fab setup` needs, and only the verbs beside what is live."""
+OUTFIT, LIVE, FRONT = "outfit", "live_", "front"
+"""How the names of modules begin that only `fab setup` needs, only the verbs beside what is live, only where there is
+no other front than tagship's own door."""
 
 BOOT = (
-    "import sys,json,zlib;f=sys.stdin.buffer;a=f.read(int.from_bytes(f.read(4),'big'));"
-    "m=json.loads(zlib.decompress(a));exec(m['tagship.host.loader']);run(a,m,f)"
+    "import sys,zlib;f=sys.stdin.buffer;a=f.read(int.from_bytes(f.read(4),'big'));"
+    "m=dict(zip(*[iter(zlib.decompress(a).decode().split(chr(0)))]*2));exec(m['tagship.host.loader']);run(a,m,f)"
 )
 """Reads a length (four bytes, big-endian) and the archive, then hands over to `loader.run`."""
 
@@ -35,9 +35,9 @@ def argv(python: str = "python3") -> list[str]:
 
 @functools.lru_cache(maxsize=4)
 def archive(*more: str) -> bytes:
-    """The package as zlib-compressed JSON, `{module name: source text}`.
+    """The package, zlib-compressed: names of modules and their sources in turn, with a NUL between each two.
 
-    `more` are of `OUTFIT` and `LIVE`: modules whose names begin with those travel only where they are asked for.
+    `more` are of `OUTFIT`, `LIVE` and `FRONT`: modules whose names begin so travel only where they are asked for.
     """
     received = getattr(globals().get("__loader__"), "archive", None)
     if isinstance(received, bytes):
@@ -46,10 +46,10 @@ def archive(*more: str) -> bytes:
     sources = {}
     for name in sorted(os.listdir(folder)):
         stem, extension = os.path.splitext(name)
-        if extension == ".py" and (not stem.startswith((OUTFIT, LIVE)) or stem.startswith(more)):
+        if extension == ".py" and (not stem.startswith((OUTFIT, LIVE, FRONT)) or stem.startswith(more)):
             with open(os.path.join(folder, name), encoding="utf-8") as file:
                 sources[PACKAGE if stem == "__init__" else PACKAGE + "." + stem] = without_words(file.read())
-    return zlib.compress(json.dumps(sources).encode(), 9)
+    return zlib.compress("\0".join(text for item in sources.items() for text in item).encode(), 9)
 
 
 def without_words(source: str) -> str:

@@ -18,7 +18,8 @@ import sys
 import time
 from typing import Optional
 
-from tagship.host import heads, static
+from tagship.host import front_heads as heads
+from tagship.host import front_static as static
 
 _RETRY = 1.0  # seconds in which a release must become reachable
 _BUSY = 30.0  # seconds in which a full backlog must give way

@@ -22,7 +22,7 @@ def survey(context: Context, args: Args) -> dict[str, Any]:
     app, stage = args.text("app"), args.text("stage")
     _check_owner(Layout(root), app, stage)
     context.open(root, app, stage)
-    from tagship.host import envs, health, interpreter, presence, probe  # after the checks that refuse
+    from tagship.host import envs, health, interpreter, presence, probe, vitals  # after the checks that refuse
 
     layout = context.layout
     front = probe.Front.read(args)
@@ -49,6 +49,7 @@ def survey(context: Context, args: Args) -> dict[str, Any]:
         "serving": serving,
         "well": well,
         "fault": fault,
+        "process": vitals.of(parts.get(current or "", {})),
         "front": _front(layout, front),
         "service": context.ready.row if context.ready else None,
         "lock": lock.read_holder(layout.lock),

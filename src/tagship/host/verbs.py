@@ -54,6 +54,7 @@ VERBS = {
     "envput": Verb("live_envs", "envput", takes_data=True),
     "envdrop": Verb("live_envs", "envdrop"),
     "verify": Verb("verify", "verify", needs_lock=False),
+    "drift": Verb("verify", "drift", needs_lock=False),
     "look": Verb("outfit", "look", needs_lock=False),
     "apply": Verb("outfit", "apply", needs_lock=False),
 }

@@ -79,7 +79,9 @@ def connect(name: str, stage: config.Stage, app: config.App, project: Path, *, p
     `Refused` for several hosts.
     """
     found = places(name, stage, app.name, project)
-    return Fleet(found, _question(name, app), parallel=stage.rollout.parallel, pulse=pulse or Pulse()).connect()
+    more = () if stage.runs_units else (boot.FRONT,)
+    asked, parallel = _question(name, app), stage.rollout.parallel
+    return Fleet(found, asked, parallel=parallel, pulse=pulse or Pulse(), more=more).connect()
 
 
 def connect_live(name: str, stage: config.Stage, app: config.App, project: Path) -> Fleet:

@@ -74,14 +74,14 @@ class Fleet:
         *,
         parallel: int = 32,
         pulse: Pulse = Pulse(),
-        more: tuple[str, ...] = (),
+        more: tuple[str, ...] = (boot.FRONT,),
     ):
         self.places = {place.name: place for place in places}
         self.question = question
         self.parallel = parallel
         self.pulse = pulse
         self.more = more
-        """What else of the agent travels: `boot.LIVE`, `boot.OUTFIT`."""
+        """What else of the agent travels: `boot.FRONT`, `boot.LIVE`."""
         self.surveys: dict[str, HostSurvey] = {}
         self.started = time.monotonic()
         self._links: dict[str, AgentLink] = {}

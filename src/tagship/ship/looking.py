@@ -13,8 +13,19 @@ from tagship.ship.survey import Release
 
 
 def status(fleet: Fleet) -> tuple[HostStatus, ...]:
-    """How every host was when the fleet was connected."""
-    return tuple(HostStatus.of(survey) for survey in fleet.surveys.values())
+    """How every host was when the fleet was connected, and how many of its files differ at a glance.
+
+    Raises `HostRefused`.
+    """
+
+    def look(host: str) -> HostStatus:
+        survey = fleet.surveys[host]
+        if survey.live is None or not survey.live.staged:
+            return HostStatus.of(survey, None)
+        return HostStatus.of(survey, int(fleet.ask(host, "drift", {"release": survey.live.id})["count"]))
+
+    found = side_by_side(look, fleet.hosts, fleet.parallel)
+    return tuple(found[host] for host in fleet.hosts)
 
 
 def releases(fleet: Fleet) -> dict[str, tuple[Release, ...]]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tagship.ship.parts import WEB
-from tagship.ship.survey import HostSurvey, Release
+from tagship.ship.survey import HostSurvey, Release, Vitals
 
 NOTHING: Mapping[str, str] = {
     "none": "nothing is live",
@@ -35,12 +35,18 @@ class HostStatus:
     """Where the front door listens; `None`: it is closed."""
     web: bool
     """It answers requests, so that there has to be a front."""
+    units: bool
+    """That front is nginx."""
+    process: Vitals | None
+    """What runs of the current release."""
+    drift: int | None
+    """Files of the current release that aren't as they were sealed, at a glance; `None`: it has no seal."""
     lock: Mapping[str, str] | None
     """Who is changing the host now: owner, release, verb, since."""
 
     @staticmethod
-    def of(survey: HostSurvey) -> HostStatus:
-        """What a survey comes to."""
+    def of(survey: HostSurvey, drift: int | None = None) -> HostStatus:
+        """What a survey comes to, and `drift`."""
         return HostStatus(
             host=survey.host,
             current=survey.live,
@@ -49,7 +55,10 @@ class HostStatus:
             answers=survey.well,
             fault=survey.fault,
             front=survey.front.listen if survey.front else None,
+            units=survey.service is not None,
             web=survey.live is None or WEB in survey.live.roles,
+            process=survey.process,
+            drift=drift,
             lock=survey.lock,
         )
 
@@ -72,4 +81,5 @@ class HostStatus:
             return f"{self.serving} answers"
         if not self.answers:
             return f"not well: {self.fault}"
-        return "front door closed" if self.front is None else self.current.state
+        closed = "nginx doesn't answer" if self.units else "front door closed"
+        return closed if self.front is None else self.current.state

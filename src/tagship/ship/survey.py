@@ -54,6 +54,20 @@ class Front:
 
 
 @dataclass(frozen=True)
+class Vitals:
+    """What is current, as processes."""
+
+    pid: int
+    """What answers requests, else one of its units."""
+    since: str
+    """When that was started: UTC, ISO 8601, by the host's clock."""
+    age: int
+    """Seconds since then."""
+    memory: int
+    """Bytes that all its processes have in memory; what they share is counted for each."""
+
+
+@dataclass(frozen=True)
 class Room:
     """Space on a filesystem: bytes and inodes."""
 
@@ -78,6 +92,8 @@ class HostSurvey:
     """That release is the current one, and answered its own probe while the survey was made."""
     fault: str
     """Why the current release, which listens, isn't well; empty otherwise."""
+    process: Vitals | None
+    """What runs of the current release; `None`: nothing does."""
     front: Front | None
     service: Mapping[str, Any] | None
     """How `fab setup` made the host ready for the stage; `None`: it didn't."""
@@ -161,6 +177,7 @@ def _read(host: str, data: Mapping[str, Any]) -> HostSurvey:
         serving=data["serving"],
         well=bool(data["well"]),
         fault=str(data["fault"]),
+        process=Vitals(**data["process"]) if data.get("process") else None,
         front=Front(str(front["listen"]), front["pid"]) if front else None,
         service=data.get("service"),
         lock=data["lock"],

@@ -49,7 +49,7 @@ class Agent:
         self.beats = 0
         self._number = 0
         self._buffer = b""
-        self.write(boot.greeting())
+        self.write(boot.greeting(boot.FRONT))
         self.hello = self.read()["hello"]
 
     def write(self, data: bytes) -> None:
