@@ -19,8 +19,8 @@ from tagship.host.ready import Ready
 
 WEB = "web"
 _LINES = "20"
-_STOPPED = 10.0
-"""Seconds after SIGTERM when the unit's TimeoutStopSec has it killed."""
+_LONG = 9.0
+"""Seconds before which no unit is killed for not ending: TimeoutStopSec is at least 10."""
 _GONE = 5.0
 # Nobody but root makes groups below system.slice; in user.slice, users may make some that are named alike.
 _GROUP = (
@@ -105,7 +105,7 @@ def end(context: Context, release: str, instances: list[str]) -> bool:
     began = time.monotonic()
     ready = helper.must(context.layout)
     helper.ask(context.lifeline, ready, "stop", *instances)
-    killed = time.monotonic() - began >= _STOPPED
+    killed = time.monotonic() - began > _LONG and any(_was_killed(context, ready, one) for one in instances)
     groups, number = Groups(ready), serial(release)
     deadline = time.monotonic() + _GONE
     while any((groups.part(pid) or ("",))[0] == number and not _dead(pid) for pid in procs.pids()):
@@ -113,6 +113,11 @@ def end(context: Context, release: str, instances: list[str]) -> bool:
             raise failed("a process of {} doesn't end".format(release), "look at it on the host")
         context.lifeline.wait(0.02)
     return killed
+
+
+def _was_killed(context: Context, ready: Ready, instance: str) -> bool:
+    _, said = helper.quietly(context.lifeline, helper.argv(ready, "journal", instance, _LINES))
+    return any("timed out. Killing" in line and "systemd[1]" in line for line in said)
 
 
 def _dead(pid: int) -> bool:

@@ -129,7 +129,11 @@ def start(conf: Conf, words: list[str]) -> int:
 
 
 def stop(conf: Conf, words: list[str]) -> int:
-    return begin([SYSTEMCTL, "stop", "--", *conf.units(words)])
+    units = conf.units(words)
+    status = begin([SYSTEMCTL, "stop", "--", *units])
+    # Whatever it was, it is over: else a release that was put back would count as this host's failure for ever.
+    begin([SYSTEMCTL, "reset-failed", "--", *units], closed=(0, 1, 2))
+    return status
 
 
 def journal(conf: Conf, words: list[str]) -> int:
