@@ -15,13 +15,20 @@ from tagship.release import lockfile
 
 APPLICATIONS = ("django-notes", "fastapi-hello", "flask-hello")
 """Examples with a virtualenv of their own."""
+EXAMPLES = (*APPLICATIONS, "static-blog")
 COMMANDS = 6
 OLDEST = {"python_full_version": "3.10.0", "python_version": "3.10", "sys_platform": "linux", "os_name": "posix"}
 
 
-@pytest.fixture(params=APPLICATIONS)
+@pytest.fixture(params=EXAMPLES)
 def example(request: pytest.FixtureRequest) -> Example:
     """Each of them."""
+    return Example(request.param)
+
+
+@pytest.fixture(params=APPLICATIONS)
+def application(request: pytest.FixtureRequest) -> Example:
+    """Each of those that aren't only a site."""
     return Example(request.param)
 
 
@@ -31,7 +38,7 @@ def test_its_settings_load(example: Example) -> None:
     assert read.app.name == example.name
     production = read.stage("production")
     assert production.runs_units
-    assert production.nginx.names == (example.domain,)
+    assert production.nginx.names == ((example.domain,) if read.app.start else ())
 
 
 def test_what_a_user_fills_in_stands_once(example: Example) -> None:
@@ -55,12 +62,12 @@ def test_six_commands_are_enough(example: Example) -> None:
     assert commands[-1] == "fab deploy --stage production"
 
 
-def test_its_lock_is_whole(example: Example) -> None:
+def test_its_lock_is_whole(application: Example) -> None:
     """Every package is pinned and hashed, also for the oldest Python of hosts, and none says where it comes from."""
-    text = (example.folder / "requirements.lock").read_text(encoding="utf-8")
+    text = (application.folder / "requirements.lock").read_text(encoding="utf-8")
     lock = lockfile.parse(text, "requirements.lock")
     assert "://" not in text
-    for line in (example.folder / "requirements.in").read_text(encoding="utf-8").splitlines():
+    for line in (application.folder / "requirements.in").read_text(encoding="utf-8").splitlines():
         if line and not line.startswith("#"):
             wanted = Requirement(line)
             pins = [pin for pin in lock.pins if pin.name == canonicalize_name(wanted.name)]
