@@ -409,7 +409,9 @@ class FakeSession:
 
     def do_prune(self, _data: bytes, keep: int) -> dict[str, Any]:
         good = [name for name, kept in sorted(self.host.releases.items()) if kept["state"] == "good"]
-        kept = {self.host.current, *self.host.running, *[n for n in good if n != self.host.current][-keep:]}
+        flipped = [row["release"] for row in self.host.journal if row["event"] == "flipped"][-3:]
+        left = [name for name, kept in self.host.releases.items() if kept["state"] == "left" and name in flipped]
+        kept = {self.host.current, *left, *self.host.running, *[n for n in good if n != self.host.current][-keep:]}
         removed = [name for name in sorted(self.host.releases) if name not in kept]
         for name in removed:
             self.remove(name, "removed")

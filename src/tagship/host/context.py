@@ -93,6 +93,8 @@ class Context:
         """Releases that go away when the client does, unless `current` names them."""
         self.started: set[str] = set()
         """Releases whose process this session started: stopped when the client goes, with the same exception."""
+        self.shown: set[str] = set()
+        """Releases that this session made current: since then, the world may be connected to them."""
         self.endings: list[Callable[[], None]] = []
         """What the session does when the client goes, before all else: it ends what only the client wanted."""
         self.opened: dict[str, Any] = {}

@@ -32,6 +32,8 @@ def flip(context: Context, args: Args) -> dict[str, Any]:
         if standing is None or not standing.staged or not os.path.isdir(layout.release(to)):
             raise refused("{} isn't staged on this host".format(to), "deploy it again")
     context.note("flip", to, origin=origin)
+    if to is not None:
+        context.shown.add(to)
     _switch(layout.root, layout.current, to)
     context.note("flipped", to, origin=origin)
     return {}

@@ -29,14 +29,20 @@ def unstage(context: Context, args: Args) -> dict[str, Any]:
 
 
 def prune(context: Context, args: Args) -> dict[str, Any]:
-    """Remove what nobody will want again: all but current, the last `keep` good ones, and any with a live process."""
+    """Remove what nobody will want again: all but current, the last `keep` good ones, and any with a live process.
+
+    What the last rollback left stays for one more deploy too: pages that were loaded from it want their assets.
+    """
     keep = int(args.number("keep"))
     layout = context.layout
-    standings = context.journal.standings()
+    rows = context.journal.rows()
+    standings = context.journal.standings(rows)
     current = survey.read_current(layout)[1]
     ours = sorted(_ours(layout, standings), key=lambda name: standings[name].serial if name in standings else 0)
     good = [name for name in ours if name != current and name in standings and standings[name].state == "good"]
-    kept = {current, *(good[-keep:] if keep else []), *presence.live(layout)}
+    ends = [row.get(end) for row in rows if row["event"] == "flipped" for end in ("origin", "release")][-4:]
+    left = [name for name in ours if name in ends and name in standings and standings[name].state == "left"]
+    kept = {current, *left, *(good[-keep:] if keep else []), *presence.live(layout)}
     removed = [name for name in ours if name not in kept]
     remove(context, removed, "removed")
     _drop_logs(layout)

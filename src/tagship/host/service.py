@@ -77,8 +77,13 @@ def _explain(problem: Problem, runner: Any, part: str, dead: bool) -> None:
 
 
 def halt(context: Context, args: Args) -> dict[str, Any]:
-    """Wait until nobody is connected to the release's socket, at most `drain` seconds, and stop its processes."""
+    """Wait until nobody is connected to the release's socket, at most `drain` seconds, and stop its processes.
+
+    One that was started here and never made current is waited for by nobody but our own probes.
+    """
     release, patience = args.release(), args.number("drain")
+    if release in context.started and release not in context.shown:
+        patience = 0
     began = time.monotonic()
     stopped = stop(context, release, patience)
     if stopped.cut or stopped.killed:

@@ -303,6 +303,17 @@ def test_a_drain_waits_for_a_slow_request_and_no_longer_than_it_may(host: Host, 
     assert b"slow" not in slow[1]
 
 
+def test_nobody_is_waited_for_where_the_release_was_never_public(host: Host) -> None:
+    """Who is still connected to it can only be a probe that gave up: a release that hangs is put back at once."""
+    agent = host.locked()
+    one = blog(1)
+    stage_until(agent, one)
+    agent.ask("start", release=one.id)
+    with socket.socket(socket.AF_UNIX) as gave_up:
+        gave_up.connect(str(host.path("releases", one.id, "run", "web.sock").resolve()))
+        assert agent.ask("halt", release=one.id, drain=2)["cut"] is False
+
+
 def test_a_connection_counts_from_before_it_is_accepted_until_its_server_closes_it() -> None:
     """Those queued on a listener are what a stop right after a flip would lose; the listener itself is none."""
     with tempfile.TemporaryDirectory() as short, socket.socket(socket.AF_UNIX) as listener:
