@@ -21,10 +21,9 @@ from tagship.ship.switch import Runs, change_of, mark, plan_drain, plan_flip, pl
 def settled_release(surveys: Mapping[str, HostSurvey], shipment: Shipment, stage: Stage) -> str | None:
     """The release that is current on every host and is `shipment` already; only its health can be wanting.
 
-    Equal digests aren't enough: a host whose roles changed since may lack a process, or run one that it shouldn't; and
-    a value of the environment may have changed.
+    Equal digests aren't enough: a host whose roles changed since may lack a process, or run one that it shouldn't;
+    and a value of the environment may have changed.
     """
-
     newest = max(survey.env_newest for survey in surveys.values())
 
     def same(host: str, live: Release | None) -> bool:
