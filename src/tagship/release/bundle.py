@@ -71,8 +71,12 @@ class Bundle:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 in hex over the format, the manifest and the lock: what identifies the release everywhere."""
-        text = f"tagship bundle {FORMAT}\n{self.manifest.digest}\n{self.lock.digest}\n"
+        """SHA-256 in hex over the format, the manifest and the lock: what identifies the release everywhere.
+
+        Compressed forms are left out: their bytes depend on the zlib of the machine, and what they are made of is in.
+        """
+        plain = Manifest(tuple(e for e in self.manifest.entries if getattr(e, "key", None) not in self.gzipped))
+        text = f"tagship bundle {FORMAT}\n{plain.digest}\n{self.lock.digest}\n"
         return hashlib.sha256(text.encode()).hexdigest()
 
 
