@@ -50,7 +50,7 @@ def logs(on: OnStage, *, lines: int, release: str | None, follow: bool) -> Outco
         except KeyboardInterrupt:
             if not follow:
                 raise
-        return _outcome(fleet, "stopped" if follow else "unchanged")
+        return _outcome(fleet, "unchanged")
 
 
 def run(on: OnStage, argv: Sequence[str], *, dry: bool, source: Source | None) -> Outcome:

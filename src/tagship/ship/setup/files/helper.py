@@ -139,16 +139,16 @@ def stop(conf: Conf, words: list[str]) -> int:
 def journal(conf: Conf, words: list[str]) -> int:
     if len(words) not in (2, 3) or words[2:] not in ([], ["rows"], ["follow"]) or not COUNT.fullmatch(words[1]):
         raise Refused("journal INSTANCE|all LINES [rows|follow]")
-    # No other unit's name can match the pattern: it begins with our own up to the `@`.
-    units = [f"{conf.name}@*.service", f"{conf.name}.service"] if words[0] == "all" else conf.units(words[:1])
+    if words[0] == "all":
+        # By the slice that all instances share: a pattern of names would only know those that there are by now.
+        group = "system-{}.slice".format(conf.name.replace("-", "\\x2d"))
+        chosen = [f"_SYSTEMD_SLICE={group}", "+", f"_SYSTEMD_UNIT={conf.name}.service"]
+    else:
+        chosen = [f"--unit={unit}" for unit in conf.units(words[:1])]
     # Rows are for programs: they tell unit and microsecond, and hold whatever was said.
-    form = (
-        ["--output=json", "--all", "--output-fields=MESSAGE,UNIT,_SYSTEMD_UNIT"]
-        if words[2:]
-        else ["--output=short-iso"]
-    )
-    argv = [JOURNALCTL, "--quiet", "--no-pager", "--no-hostname", *form, f"--lines={words[1]}"]
-    return begin([*argv, *(f"--unit={unit}" for unit in units), *(["--follow"] if words[2:] == ["follow"] else [])])
+    rows = ["--output=json", "--all", "--output-fields=MESSAGE,UNIT,_SYSTEMD_UNIT"]
+    argv = [JOURNALCTL, "--quiet", "--no-pager", "--no-hostname", *(rows if words[2:] else ["--output=short-iso"])]
+    return begin([*argv, f"--lines={words[1]}", *(["--follow"] if words[2:] == ["follow"] else []), *chosen])
 
 
 def run(conf: Conf, words: list[str]) -> int:
