@@ -106,7 +106,7 @@ def within_script(layout: Layout, declared: Declared) -> str:
     env = declared.settings.get("env")
     if env:
         lines.append("read_env {}".format(shlex.quote(os.path.join(layout.shared, env))))
-    lines.append("[ ! -e {0} ] || read_env {0}".format(version))
+    lines.append("[ ! -L {0} ] || read_env {0}".format(version))
     lines += [_exports(inner(layout, release)), 'exec "$@"']
     return "\n".join(lines) + "\n"
 

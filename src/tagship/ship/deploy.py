@@ -27,7 +27,7 @@ def settled_release(surveys: Mapping[str, HostSurvey], shipment: Shipment, stage
     newest = max(survey.env_newest for survey in surveys.values())
 
     def same(host: str, live: Release | None) -> bool:
-        if live is None or live.digest != shipment.digest or live.env != newest:
+        if live is None or live.digest != shipment.digest or {live.env, surveys[host].env_newest} != {newest}:
             return False
         return part_of(shipment.app, live.roles) == stage.part_of(shipment.app, host)
 
