@@ -66,6 +66,7 @@ def _withdraw(context: Context, releases: list[str], event: str) -> dict[str, li
     found: dict[str, list[str]] = {}
     for release in releases:
         service.stop(context, release, 0)  # first: it could go on writing
+        _drop_generated(context, release)  # there may be what we can't even look into
         damaged = damage.done(layout, release)
         for other, paths in damaged.items():
             context.note("damaged", other, culprit=release, paths=paths[:_TOLD])
@@ -86,8 +87,7 @@ def remove(context: Context, releases: list[str], event: str) -> None:
         if layout.ready is None:
             files.remove_tree(layout.run(release))
         if release in ours:
-            for path in _generated(layout, release):
-                generated.remove(context, release, path)
+            _drop_generated(context, release)
             _clear(layout, release)
         furnish.unlink_serials(layout, release)
         standing = standings.get(release)
@@ -110,13 +110,14 @@ def _ours(layout: Layout, standings: dict[str, Standing]) -> list[str]:
     return found
 
 
-def _generated(layout: Layout, release: str) -> list[str]:
-    """Folders of a release that was never sealed, in which a command may have made some of its own user's."""
+def _drop_generated(context: Context, release: str) -> None:
+    """Of a release that was never sealed, the folders in which a command may have made some of its own user's."""
+    layout = context.layout
     if layout.ready is None or os.path.exists(layout.release(release, stored.SEALED)):
-        return []
+        return
     declared = stored.find(layout, release)
-    names = declared.settings.get("generated", ()) if declared else ()
-    return [layout.release(release, name) for name in (*names, "taken")]
+    for name in (*declared.settings.get("generated", ()), "taken") if declared else ():
+        generated.remove(context, release, layout.release(release, name))
 
 
 def _clear(layout: Layout, release: str) -> None:
