@@ -18,7 +18,7 @@ from tagship.errors import HostRefused
 from tagship.host import frames
 from tagship.manifest import Manifest
 
-QUICK = ("survey", "history", "status", "manifest", "verify", "lock", "unlock")
+QUICK = ("survey", "history", "status", "manifest", "verify", "drift", "lock", "unlock")
 MARKERS = {
     "python_version": "3.11",
     "python_full_version": "3.11.2",
@@ -427,6 +427,10 @@ class FakeSession:
     def do_verify(self, _data: bytes, release: str) -> dict[str, Any]:
         self.known(release)
         return {"drift": []}
+
+    def do_drift(self, _data: bytes, release: str) -> dict[str, Any]:
+        self.known(release)
+        return {"drift": [], "count": 0}
 
     def known(self, release: str) -> dict[str, Any]:
         if release not in self.host.releases:
