@@ -6,7 +6,6 @@ import json
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from verbs.conftest import Make, make
@@ -87,8 +86,8 @@ def fleet(hosts: Callable[[int], list[Host]], make: Make) -> Iterator[Fleet]:
     yield made
 
 
-def test_what_is_live_can_be_heard_and_spoken_to(fleet: Fleet, tmp_path: Path) -> None:
-    """A command runs as the service user, on all hosts or on those named; it goes when we do, and so does its family."""
+def test_what_is_live_can_be_heard_and_spoken_to(fleet: Fleet) -> None:
+    """A command runs as the service user, on all hosts or on those named; it goes when we do, with all it began."""
     everywhere = fleet.well("run", "--", "sh", "-c", "id -un; echo $TAGSHIP_RELEASE; pwd")
     app = "/srv/live/releases/0001-v1.0.0/app"
     assert sorted(everywhere.splitlines()) == sorted(
