@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import random
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from release_case import Repo
 
 from tagship.config import Config
 from tagship.errors import BundleRefused
-from tagship.manifest import File, Link, url_changes
+from tagship.manifest import File, Link, Manifest, url_changes
 from tagship.release import bundle, gzipped, tags
 from tagship.release.bundle import Bundle
 from tagship.release.store import ObjectStore
@@ -70,6 +71,19 @@ def test_compressed_forms_are_part_of_the_release(repo: Repo) -> None:
     again = pack_again(repo)
     assert (again.manifest, again.gzipped) == (made.manifest, made.gzipped)
     assert url_changes(None, made.manifest).added == ("/", "/deep/small.html")
+
+
+def test_the_digest_is_the_same_with_another_zlib(repo: Repo) -> None:
+    """Other compressed bytes of the same page make another manifest, and the same release."""
+    made = pack(repo)
+    page = made.manifest.by_path["public/index.html"]
+    ours = made.manifest.by_path["public/index.html.gz"]
+    assert isinstance(page, File)
+    other = File("public/index.html.gz", hashlib.sha256(gzip.compress(WORDS.encode(), 1)).hexdigest(), 99)
+    manifest = Manifest.of([*(entry for entry in made.manifest.entries if entry is not ours), other])
+    elsewhere = replace(made, manifest=manifest, gzipped={other.key: page.key})
+    assert elsewhere.manifest.digest != made.manifest.digest
+    assert elsewhere.digest == made.digest
 
 
 def test_redirects_are_part_of_the_digest(repo: Repo) -> None:
