@@ -12,7 +12,7 @@ sys.path.insert(
     0, str(Path(__file__).resolve().parent.parent / "tests")
 )  # the sshd that the contract tests start too
 
-from bench import building, deploying, starting
+from bench import building, deploying, many, starting
 from bench.peers import race
 from bench.serving import main as serving
 
@@ -21,6 +21,7 @@ KINDS = {
     "building": building.main,
     "deploying": deploying.main,
     "peers": race.main,
+    "many": many.main,
     "serving": serving.main,
 }
 
