@@ -130,7 +130,8 @@ def test_new_projects_get_the_same_annotations() -> None:
     def comments(text: str) -> list[str]:
         return [line for line in text.splitlines() if line.lstrip().startswith("#")]
 
-    template = (init.FILES / "tagship.yml").read_text(encoding="utf-8").replace("%%NAME%%", "tagship-site")
+    template = (init.FILES / "tagship.yml").read_text(encoding="utf-8")
+    template = template.replace("%%NAME%%", "tagship-site").replace("%%PRODUCTION%%", "")
     assert comments(template) == comments(ANNOTATED.read_text(encoding="utf-8"))
 
 

@@ -219,3 +219,17 @@ def test_the_python_files_are_python() -> None:
     """They are linted as templates; here they are parsed as what they become."""
     for path in init.FILES.rglob("*.py"):
         ast.parse(path.read_text(encoding="utf-8"))
+
+
+def test_hosts_make_the_stage_production(tmp_path: Path) -> None:
+    """What `--host` names needs no editor: users and hosts, in order, and the site's URL is the first one's."""
+    init.write(tmp_path / "a", today=TODAY, hosts=("deploy@web1.example.org", "10.0.0.2"))
+    made = config.load(tmp_path / "a" / "tagship.yml")
+    hosts = [(host.user, host.host) for host in made.stage("production").hosts]
+    assert hosts == [("deploy", "web1.example.org"), (None, "10.0.0.2")]
+    assert made.site is not None
+    assert made.site.url == "http://web1.example.org"
+    for bad in ("", "@h", "a b", "root@", "x@y@z", "-h", "Big@h"):
+        with pytest.raises(UsageError, match="is no HOST"):
+            init.write(tmp_path / "b", today=TODAY, hosts=(bad,))
+    assert not (tmp_path / "b").exists()

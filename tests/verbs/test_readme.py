@@ -124,7 +124,7 @@ def known() -> dict[str, dict[str, set[str]]]:
         "fab": {**verbs_of(hosts), **verbs_of(setup), "": core},
         "inv": {**verbs_of(own), **verbs_of(local), "": core},
         "make": {**{target: set() for target in targets}, "": set()},
-        "tagship": {"init": {"--name"}, "": {"--version"}},
+        "tagship": {"init": {"--name", "--host"}, "": {"--version"}},
     }
 
 

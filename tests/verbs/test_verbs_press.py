@@ -145,7 +145,7 @@ def test_a_port_that_is_none_is_a_usage_error(site: Project, argv: tuple[str, ..
 def test_init_writes_a_project_once(tmp_path: Path, make: Make) -> None:
     """--name is the app's; a second time nothing is overwritten: exit 2, and what is there is named."""
     project = make()
-    ran = project.run("tagship", "init", "other", "--name", "shop", cwd=tmp_path)
+    ran = project.run("tagship", "init", "other", "--name", "shop", "--host", "deploy@web1", cwd=tmp_path)
     assert ran.exit == 0
     assert re.search(r'(?m)^  name: "?shop"?$', (tmp_path / "other" / "tagship.yml").read_text())
     for line in ran.out.partition("Next:")[0].split():

@@ -1,6 +1,6 @@
 """A new project: the files of `files/`, with the project's name, title and date put in. Nothing is overwritten.
 
-The files are templates only where they must be: `%%NAME%%`, `%%TITLE%%`, `%%DATE%%` and `%%VERSION%%` are replaced,
+The files are templates only where they must be: `%%NAME%%`, `%%TITLE%%`, `%%DATE%%` and their like are replaced,
 `dot-` begins what is hidden in the project, and the first post's name begins with the date.
 """
 
@@ -10,7 +10,7 @@ import datetime as dt
 import os
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 import tagship
@@ -21,16 +21,22 @@ FALLBACK_NAME = "site"
 """The app's name where nothing of the folder's name can be kept."""
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,30}\Z")
+_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,252}\Z")
+_USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}\Z")
 
 
-def write(folder: Path, *, today: dt.date, name: str | None = None) -> tuple[Path, ...]:
+def write(folder: Path, *, today: dt.date, name: str | None = None, hosts: Sequence[str] = ()) -> tuple[Path, ...]:
     """Write a small complete project into `folder`, made where it is missing; returns the files, sorted.
 
-    `today` dates the first post. `name` is the app's; made from the folder's where it is left out. Raises
-    `UsageError`, before anything is written, for a bad name and for files that are there already.
+    `today` dates the first post. `name` is the app's; made from the folder's where it is left out. `hosts`, each
+    `HOST` or `USER@HOST`, make the stage `production`, and the first one the site's URL. Raises `UsageError`, before
+    anything is written, for a bad name or host and for files that are there already.
     """
+    fleet = [_read_host(host) for host in hosts]
     words = {
         "NAME": _checked(name) if name is not None else name_from(folder),
+        "URL": f"http://{fleet[0][1]}" if fleet else "http://127.0.0.1:8000",
+        "PRODUCTION": _production(fleet),
         "TITLE": _title(folder),
         "DATE": today.isoformat(),
         "VERSION": tagship.__version__,
@@ -49,15 +55,17 @@ def write(folder: Path, *, today: dt.date, name: str | None = None) -> tuple[Pat
     return tuple(sorted(files))
 
 
-def next_steps(folder: Path) -> tuple[str, ...]:
-    """What to type after `write`, a line each, to see the project live on this machine."""
+def next_steps(folder: Path, hosts: Sequence[str] = ()) -> tuple[str, ...]:
+    """What to type after `write`, a line each, to see the project live: on `hosts`, else on this machine."""
+    stage = " --stage production" if hosts else ""
     return (
         "",
         "Next:",
         f"  cd {folder}",
         "  git init && git add --all && git commit --message 'Begin'",
         "  git tag --annotate v0.1.0 --message 'First release'",
-        "  fab deploy",
+        *([f"  fab setup{stage}"] if hosts else []),
+        f"  fab deploy{stage}",
     )
 
 
@@ -86,6 +94,22 @@ def _checked(name: str) -> str:
             f"`{name}` can't be an app's name", where="--name", cure="a-z, 0-9 and `-`, a letter first, at most 31"
         )
     return name
+
+
+def _read_host(text: str) -> tuple[str, str]:
+    """User (empty where none is said) and host of `USER@HOST`."""
+    user, _, host = text.rpartition("@")
+    if not _HOST.match(host) or (user and not _USER.match(user)) or text.startswith("@"):
+        raise UsageError(f"`{text}` is no HOST or USER@HOST", where="--host", cure="--host deploy@web1.example.org")
+    return user, host
+
+
+def _production(fleet: Sequence[tuple[str, str]]) -> str:
+    """The stage of these hosts, as lines of tagship.yml."""
+    if not fleet:
+        return ""
+    hosts = "".join(f"      - host: {host}\n" + (f"        user: {user}\n" if user else "") for user, host in fleet)
+    return f"  production:\n    hosts:\n{hosts}"
 
 
 def _rendered(words: dict[str, str]) -> Iterator[tuple[PurePosixPath, str]]:

@@ -21,14 +21,20 @@ def main(argv: Sequence[str] | None = None) -> None:
     init = verbs.add_parser("init", help="write a small complete project into DIR")
     init.add_argument("dir", type=Path, metavar="DIR")
     init.add_argument("--name", default=None, help="the app's name (the folder's name when left out)")
+    init.add_argument(
+        "--host",
+        action="append",
+        default=[],
+        help="a machine of the stage `production`: HOST or USER@HOST; repeatable",
+    )
     flags = parser.parse_args(argv)
 
     def work(report: Report) -> dict[str, Any]:
         from tagship.scaffold import init as scaffold  # kept out of `tagship --version`
 
         today = dt.datetime.now(dt.UTC).date()
-        written = scaffold.write(flags.dir, name=flags.name, today=today)
-        report.lines(*(str(path) for path in written), *scaffold.next_steps(flags.dir))
+        written = scaffold.write(flags.dir, name=flags.name, today=today, hosts=flags.host)
+        report.lines(*(str(path) for path in written), *scaffold.next_steps(flags.dir, flags.host))
         return {"outcome": "written", "files": len(written)}
 
     console.run(work)
