@@ -13,6 +13,7 @@ from contract.sshd import Sshd, make_key, run_sshd
 from contract.ways import ssh_transport
 
 from tagship.errors import HostRefused
+from tagship.ship.crew import Crew
 from tagship.ship.fleet import Fleet, Place, Question
 from tagship.ship.link import AgentLink
 from tagship.ship.ssh import SshTransport
@@ -169,6 +170,14 @@ def test_an_unknown_host_behind_a_jump_host_is_refused(inner: Sshd, sshd: Sshd, 
     with pytest.raises(HostRefused, match="not known") as caught:
         survey(SshTransport("web1", "inner"), tmp_path / "root")
     assert "jump" not in caught.value.where
+
+
+def test_a_fleet_behind_one_sshd_does_not_break_down_its_door(tmp_path: Path) -> None:
+    """An sshd drops some where more than ten knock at once, by default; a jump host bears a whole fleet."""
+    with run_sshd(tmp_path / "server", startups="10:100:10") as sshd:
+        crew = Crew(lambda _: ssh_transport(sshd).connect(["true"]).close(), map(str, range(32)), 32)
+        assert crew.wait(60)
+        assert crew.errors == {}
 
 
 def test_the_agents_of_these_tests_have_a_home_of_their_own(sshd: Sshd, home: Path) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import shlex
 import socket
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,11 @@ from tagship.ship.transport import StderrTail
 KEEPALIVE = (("TCP_KEEPIDLE", 5), ("TCP_KEEPALIVE", 5), ("TCP_KEEPINTVL", 2), ("TCP_KEEPCNT", 3))
 """Seconds idle, seconds between probes, probes; macOS calls the first one TCP_KEEPALIVE."""
 AUTH_TIMEOUT = 15.0
+KNOCKS = 8
+"""Connections to one sshd that aren't let in yet, at most: from the eleventh on it drops some (MaxStartups)."""
+
+_DOORS: dict[str, threading.BoundedSemaphore] = {}
+"""Who is at which sshd's door; a jump host has one for the whole fleet behind it."""
 
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
@@ -54,16 +60,20 @@ class SshTransport:
             usual=self.usual,
         )
 
+    def between(self, endpoint: Endpoint) -> Iterator[tuple[str, Endpoint]]:
+        """The machines on the way to `endpoint`, the nearest first, and how messages call each."""
+        for jump in endpoint.jumps:
+            host, user, port = split_jump(jump)
+            yield f"{self.name} (jump host {host})", resolve(host, user=user, port=port, known_hosts=self.known_hosts)
+
     def connect(self, argv: Sequence[str]) -> Channel:
         """Run `argv` there and return its channel. Raises `HostRefused`; before authentication for a wrong key."""
         opened: list[Any] = []
         try:
             endpoint = self.endpoint()
             gateway: Any = endpoint.proxy_command
-            for jump in endpoint.jumps:
-                host, user, port = split_jump(jump)
-                between = resolve(host, user=user, port=port, known_hosts=self.known_hosts)
-                gateway = self._open(between, gateway, f"{self.name} (jump host {host})", opened)
+            for called, between in self.between(endpoint):
+                gateway = self._open(between, gateway, called, opened)
             connection = self._open(endpoint, gateway, self.name, opened)
             channel = connection.transport.open_session(timeout=endpoint.connect_timeout)
             # The one place that quotes: SSH carries one string, which the login shell of the host splits.
@@ -103,7 +113,8 @@ class SshTransport:
         connection.client.set_missing_host_key_policy(judge)
         opened.append(connection)
         try:
-            connection.open()
+            with _door(endpoint):
+                connection.open()
         except HostRefused:
             raise
         except Exception as error:
@@ -193,6 +204,12 @@ class SshChannel:
         for connection in reversed(self._opened):
             if connection.transport is not None:
                 connection.transport.close()
+
+
+def _door(endpoint: Endpoint) -> threading.BoundedSemaphore:
+    # What a proxy command goes through, only it knows: perhaps the same host for all.
+    key = "a proxy" if endpoint.proxy_command else f"{endpoint.hostname}:{endpoint.port}"
+    return _DOORS.setdefault(key, threading.BoundedSemaphore(KNOCKS))
 
 
 def _close_all(opened: list[Any]) -> None:
