@@ -53,6 +53,7 @@ PURE = (
     "start",
     "stop",
     "remarks",
+    "doctor",
     "setup.wanted",
     "setup.words",
 )

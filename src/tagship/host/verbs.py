@@ -46,6 +46,7 @@ VERBS = {
     "prune": Verb("removal", "prune"),
     "history": Verb("survey", "history", needs_lock=False),
     "manifest": Verb("survey", "manifest", needs_lock=False),
+    "doctor": Verb("live_doctor", "doctor", needs_lock=False),
     "run": Verb("live_running", "run", needs_lock=False),
     "talk": Verb("live_running", "talk", needs_lock=False),
     "logs": Verb("live_logs", "logs", needs_lock=False),
@@ -57,6 +58,10 @@ VERBS = {
     "drift": Verb("verify", "drift", needs_lock=False),
     "look": Verb("outfit", "look", needs_lock=False),
     "apply": Verb("outfit", "apply", needs_lock=False),
+    "scan": Verb("outfit_adopt", "scan", needs_lock=False),
+    "take": Verb("outfit_adopt", "take", needs_lock=False),
+    "back": Verb("outfit_adopt", "back", needs_lock=False),
+    "keep": Verb("outfit_adopt", "keep", needs_lock=False),
 }
 
 

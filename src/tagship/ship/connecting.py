@@ -80,17 +80,18 @@ def connect(name: str, stage: config.Stage, app: config.App, project: Path, *, p
     """
     found = places(name, stage, app.name, project)
     more = () if stage.runs_units else (boot.FRONT,)
-    asked, parallel = _question(name, app), stage.rollout.parallel
+    asked, parallel = question(name, app), stage.rollout.parallel
     return Fleet(found, asked, parallel=parallel, pulse=pulse or Pulse(), more=more).connect()
 
 
 def connect_live(name: str, stage: config.Stage, app: config.App, project: Path) -> Fleet:
     """As `connect`, with the part of the agent that knows logs, commands and the environment."""
     found = places(name, stage, app.name, project)
-    return Fleet(found, _question(name, app), parallel=stage.rollout.parallel, more=(boot.LIVE,)).connect()
+    return Fleet(found, question(name, app), parallel=stage.rollout.parallel, more=(boot.LIVE,)).connect()
 
 
-def _question(name: str, app: config.App) -> Question:
+def question(name: str, app: config.App) -> Question:
+    """What every host of a stage is asked in a survey."""
     return Question(app.name, name, app.python, app.shared.links, app.env)
 
 

@@ -1,4 +1,4 @@
-"""Fabric's verbs beside what is live: its logs, a command in its environment, the environment itself.
+"""Fabric's verbs beside what is live: its logs, a command in its environment, the environment itself, its health.
 
 Two of them are typed as users of other tools type them, which Invoke's parser doesn't know: `fab run -- CMD ARG...`,
 whose words after `--` Fabric would run itself on the hosts of `-H`, and `fab env set NAME`, which may be alone.
@@ -141,6 +141,18 @@ def env(
         return live.set_value(fleet, name or "", value, owner=owner())
 
     on_stage(context, json, stage, limit, work)
+
+
+@task(help=HELP)
+def doctor(context: Context, stage: str = LOCAL_STAGE, limit: str = "", json: bool = False) -> None:
+    """Check all that a deploy needs, here and on the hosts, and say what to do about each finding."""
+
+    def work(report: Report) -> Outcome:
+        from tagship.app.doctor import examine_stage  # as above
+
+        return examine_stage(replace(chosen(stage, limit, ignore), listener=report))
+
+    carry_out(context, json, work)
 
 
 def _read_value(name: str, stage: str) -> bytes:
