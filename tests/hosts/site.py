@@ -135,8 +135,12 @@ class Site:
         self.events.clear()
         made = Made("me@here", "2026-01-02T03:04:05Z")
         load = shipment(tag, self.app, how, files)
-        with self.fleet() as fleet:
-            return changing.deploy(fleet, self.stage, load, listener or self.events.append, made=made)
+        with self.fleet() as self.linked:
+            return changing.deploy(self.linked, self.stage, load, listener or self.events.append, made=made)
+
+    def kill_agent(self, name: str = "web1") -> None:
+        """SIGKILL to the agent of the deploy that is under way."""
+        self.hosts[name].run("kill", "-KILL", str(self.linked.link(name).agent_pid))
 
     def rollback(self) -> Outcome:
         with self.fleet() as fleet:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -170,6 +171,26 @@ def test_the_service_writes_nothing_but_what_is_its_own(hosts: Hosts, tmp_path: 
         assert isinstance(outcome.error, Restored), script
         assert "made/" in outcome.error.what
         assert host.run("ls", f"{ROOT}/releases").stdout.split() == ["0001-v1", "by-serial"]
+
+
+def test_a_command_ends_with_its_agent(hosts: Hosts, tmp_path: Path) -> None:
+    """Nobody who deploys can signal it: it goes once nobody reads it, and all is put back over a new connection."""
+    site = Site(tmp_path, hosts(1))
+    (host,) = site.hosts.values()
+    site.write(app={"prepare": ["sh make.sh"], "generated": ["app/made"]})
+    site.setup()
+
+    def kill(event: Event) -> None:
+        if event.data.get("step", "").startswith("prepare") and event.data["state"] == "begin":
+            timers.append(threading.Timer(1, site.kill_agent))
+            timers[-1].start()
+
+    timers: list[threading.Timer] = []
+    outcome = site.deploy("v1", listener=kill, **{"make.sh": "sleep 3000 & mkdir -m 0700 made/mine; sleep 4000"})
+    timers[0].join()
+    assert isinstance(outcome.error, Restored)
+    assert host.run("pgrep", "-x", "sleep", check=False).stdout == ""
+    assert host.run("ls", f"{ROOT}/releases").stdout.split() == ["by-serial"]
 
 
 def test_it_comes_back_on_what_is_current(hosts: Hosts, lab: Lab, tmp_path: Path) -> None:

@@ -46,7 +46,11 @@ class Groups:
 
     def part(self, pid: int) -> Optional[tuple[str, str]]:
         """Serial and part, `("0007", "web")`; `None` for a process of something else."""
-        found = self._pattern.search(files.read("/proc/{}/cgroup".format(pid)) or b"")
+        return self.told(files.read("/proc/{}/cgroup".format(pid)) or b"")
+
+    def told(self, text: bytes) -> Optional[tuple[str, str]]:
+        """`part`, of what /proc/PID/cgroup holds."""
+        found = self._pattern.search(text)
         if found is None:
             return None
         number, _, part = found.group(1).decode().partition(".")
