@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -18,6 +19,9 @@ pytestmark = pytest.mark.lab
 
 SECRET = "s3cr3t/sentinel+value ="
 HASH = "import os, hashlib; print(hashlib.sha256(os.environ.get('TOKEN', '').encode()).hexdigest())"
+SETUP = "fab setup"
+PYTHON = "/srv/live/releases/0001-v1.0.0/venv/bin/python"
+CONFIG = "/srv/live/releases/0001-v1.0.0/venv/pyvenv.cfg"
 WORKER = '''\
 """Works, and says so; the second line has its time, the secret that it was given, and a byte that is no text."""
 
@@ -158,6 +162,67 @@ def test_the_environment_and_what_is_said_in_it(fleet: Fleet) -> None:
     assert {line.partition(" | ")[2] for line in fleet.well("run", "--", "python", "-c", HASH).splitlines()} == {
         sha256(b"")
     }
+
+
+ROOT = "/srv/live"
+BREAKS = [
+    ("systemctl stop nginx", "systemctl start nginx", "front", "nginx is inactive"),
+    ("rm /etc/nginx/sites-enabled/live-lab.conf", SETUP, "front", "not enabled"),
+    ("rm /etc/sudoers.d/tagship-live-lab", SETUP, "setup", "the helper can't be asked"),
+    ("systemctl disable live-lab.service", SETUP, "setup", "after a reboot nothing runs"),
+    ("echo '# mine' >>/etc/systemd/system/live-lab@.service", SETUP, "setup", "live-lab@.service"),
+    ("mv /etc/tagship/live-lab.json /etc/kept", "mv /etc/kept /etc/tagship/live-lab.json", "setup", "made ready"),
+    (f"chown root {ROOT}/objects", f"chown deploy {ROOT}/objects", "folders", "belongs to root"),
+    (f"ln -s /nowhere {ROOT}/shared/media", f"rm {ROOT}/shared/media", "shared", "leads nowhere"),
+    (
+        f"mkdir {ROOT}/disk && mount -t tmpfs none {ROOT}/objects",
+        f"umount {ROOT}/objects",
+        "filesystems",
+        "not on one",
+    ),
+    (f"ln -sfn /usr/bin/gone {PYTHON}", f"ln -sfn /usr/bin/python3 {PYTHON}", "virtualenvs", "0001-v1.0.0 is broken"),
+    (f"sed -i s/3.11/3.9/ {CONFIG}", f"sed -i s/3.9/3.11/ {CONFIG}", "virtualenvs", "made for Python 3.9"),
+    ("systemctl stop live-lab@0001", "systemctl start live-lab@0001", "live", "isn't well"),
+]
+"""What breaks a host that is well, what mends it, and what is said of it."""
+
+
+def test_the_doctor_names_each_thing_that_breaks(fleet: Fleet) -> None:
+    """Where all is well it says so; each fault is one finding with a cure, and none hides another host."""
+    project = fleet.project
+    well = told(0, fleet.well("doctor", "--json"))
+    assert not [one for one in well.of("finding") if one["level"] == "bad"], well.events
+    assert {one["check"] for one in well.of("finding")} >= {
+        "tag",
+        "ssh",
+        "reach",
+        "clock",
+        "setup",
+        "front",
+        "virtualenvs",
+    }
+    host = fleet.hosts[0]
+    for broken, mended, check, words in BREAKS:
+        host.run("sh", "-c", broken, user="root")
+        done = fleet.fab("doctor", "--json")
+        found = [
+            one
+            for one in told(done.exit, done.out).of("finding")
+            if one["level"] != "ok" and one["hosts"] == ["web1"]
+        ]
+        assert any((one["check"], words in one["text"]) == (check, True) for one in found), (broken, found)
+        assert all(one["cure"] for one in found)
+        fleet.well("setup") if mended == SETUP else host.run("sh", "-c", mended, user="root")
+    (project.folder / "identity").write_bytes(host.identity.read_bytes())
+    fleet.hosts[1].kill()
+    project.edit("tagship.yml", re.escape(f"known_hosts: {host.known_hosts}"), "known_hosts: empty")
+    project.edit("tagship.yml", re.escape(f"identity: {host.identity}"), "identity: identity")
+    shut = fleet.fab("doctor")
+    assert shut.exit == 3
+    assert "bad   ssh: no host key of web1 is known [web1]" in shut.out
+    assert "can be read by others" in shut.out
+    assert "its host key is not known" in shut.out, "web1 answers, web2 doesn't"
+    assert "does not answer" in shut.out
 
 
 def running(fleet: Fleet, *argv: str) -> subprocess.Popen[str]:
