@@ -71,12 +71,14 @@ def lab(_context: Context, verb: str, number: str | None = None, name: str = "de
 
 
 @task(
-    help={"only": "one kind of measurement, by its name: `inv bench --only help` lists them", "times": "repetitions"}
+    help={
+        "only": "starting, building, deploying, peers, many, or serving, which writes docs/serving.md (all but that one)",
+        "times": "repetitions of each kind of run (5; serving: 20)",
+    }
 )
-def bench(_context: Context, only: str = "", times: int = 5) -> None:
-    """Measure what we promise about speed, some of it on real hosts beside other tools, and print it as ratios."""
-    kinds = ["--help"] if only == "help" else [only] if only else []
-    _run(sys.executable, "-m", "bench", "--times", str(times), *kinds)
+def bench(_context: Context, only: str = "", times: int = 0) -> None:
+    """Measure what we promise about speed, on real hosts beside other tools too, and print it as ratios."""
+    _run(sys.executable, "-m", "bench", *(["--times", str(times)] if times else []), *([only] if only else []))
 
 
 @task

@@ -45,7 +45,7 @@ def repeat(name: str, times: int, once: Callable[[int], float], note: str = "") 
 
 def table(title: str, rows: Sequence[Timed], floor: Timed) -> None:
     """Print rows as medians, ranges and ratios to the floor's median."""
-    print(f"\n{title}   (ratio: against {floor.name}, {floor.median:.2f} s)")
+    print(f"\n{title}   (medians of {len(rows[0].seconds)}; ratio: against {floor.name}, {floor.median:.2f} s)")
     width = max(len(row.name) for row in rows)
     for row in rows:
         low, high = min(row.seconds), max(row.seconds)

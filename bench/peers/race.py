@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import socket
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
-from bench import project, timing
+from bench import project
 from bench.figures import Figure, print_table
-from bench.hosts import own, run_hosts, send, write
+from bench.hosts import own, run_hosts, send_wheels, serve_repositories, write
 from bench.peers.ansible import Ansible
 from bench.peers.capistrano import Capistrano
 from bench.peers.ours import Tagship
@@ -44,8 +41,8 @@ def main(folder: Path, times: int) -> None:
         _equip(hosts, fleets, present, folder)
         for fleet in fleets:
             set_up(home, fleet.name)
-        with _repository(folder, hosts[0].subnet.gateway) as repository:
-            ground = Ground(home, repository, folder, fleets)
+        with serve_repositories(folder, hosts[0]) as url:
+            ground = Ground(home, f"{url}/project", folder, fleets)
             figures = _race(ground, present, times)
     print_table(TITLE, figures, "tagship", GOALS)
 
@@ -66,11 +63,7 @@ def _present(folder: Path) -> Iterator[Peer]:
 
 def _equip(hosts: Sequence[Host], fleets: Sequence[Fleet], tools: Sequence[Peer], folder: Path) -> None:
     """Give every host the wheels and folders that the others would otherwise have to bring."""
-    wheels = folder / "wheels"
-    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--require-hashes", "--only-binary=:all:"]
-    timing.run([*pip, "--python-version", "3.11", "-r", str(LOCK), "-d", str(wheels)], folder)
-    for host in hosts:
-        send(host, wheels, WHEELS)
+    send_wheels(hosts, LOCK, folder / "wheels", WHEELS)
     for fleet in fleets:
         for host in fleet.hosts:
             own(host, *(fleet.root(tool.name) for tool in tools))
@@ -88,20 +81,6 @@ def _write_unit(host: Host, fleet: Fleet, tool: str) -> None:
     write(host, f"/etc/systemd/system/{unit}", settings)
     write(host, f"/etc/sudoers.d/{unit.removesuffix('.service')}", right)
     host.run("systemctl", "daemon-reload", user="root")
-
-
-@contextmanager
-def _repository(folder: Path, address: str) -> Iterator[str]:
-    """Serve the repositories in `folder` to the hosts by git's own protocol, the quickest there is."""
-    with socket.create_server((address, 0)) as probe:
-        port = probe.getsockname()[1]
-    argv = ["git", "daemon", "--export-all", f"--base-path={folder}", f"--listen={address}", f"--port={port}"]
-    daemon = subprocess.Popen([*argv, str(folder)], start_new_session=True)
-    try:
-        yield f"git://{address}:{port}/project"
-    finally:
-        daemon.terminate()
-        daemon.wait()
 
 
 def _race(ground: Ground, tools: Sequence[Peer], times: int) -> list[Figure]:

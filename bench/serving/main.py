@@ -5,27 +5,30 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from bench.figures import machine
 from bench.hosts import run_hosts
-from bench.serving import proof
-from bench.serving.proof import Pair
+from bench.serving import capistrano, page, proof
 from lab.needs import missing
 
 PAGE = Path(__file__).parents[2] / "docs/serving.md"
-NEEDED = {"wrk": "apt install wrk"}
+FEWER = 4
+"""Capistrano's trials have that part of our deploys: each takes it some ten seconds."""
 
 
 def main(folder: Path, times: int) -> None:
     """Try in `folder` with `times` deploys and as many rollbacks of each kind, and write docs/serving.md."""
-    absent = [f"{name} ({cure})" for name, cure in NEEDED.items() if shutil.which(name) is None]
-    if why := missing() or ", ".join(absent):
-        print(f"serving: skipped, it needs {why}" if absent else f"serving: skipped, {why}")
+    if why := missing() or ("" if shutil.which("wrk") else "it needs apt install wrk"):
+        print(f"serving: skipped, {why}")
         return
-    pairs: list[Pair] = []
-    with run_hosts(1) as (host,):
+    others = shutil.which("cap") is not None
+    pairs, bad, began = [], [], machine()
+    with run_hosts(2) as (host, other):
         for kind in proof.PORTS:
             project = proof.prepare(kind, host, folder)
             for number, keep_alive in enumerate((True, False)):
                 pairs.append(proof.come_and_go(project, host, times, number + 1, keep_alive=keep_alive))
             if kind in proof.APPLICATIONS:
-                _trial, attempts = proof.refuse_bad(project, host)
-                print(attempts)
+                bad.append(proof.refuse_bad(project, host))
+        trials = capistrano.try_all(other, folder, -(-times // FEWER)) if others else []
+        page.write(PAGE, page.Run(began, page.describe(host), pairs, bad, trials))
+    print(f"\n{PAGE.read_text()}")

@@ -7,14 +7,17 @@ import random
 import re
 import shlex
 import shutil
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
+from bench import timing
 from bench.project import git, tag
 
+INV = str(Path(sys.executable).with_name("inv"))
 FILES = Path(__file__).with_name("files")
 STARTS = {
     "wsgi": "gunicorn --bind unix:{socket} --workers 2 --threads 8 app:app",
@@ -34,6 +37,8 @@ class Project:
     kind: str
     home: Path
     stage: Mapping[str, object]
+    carries_site: bool = False
+    """Whether its tags contain the built site, for tools that build none."""
 
     @property
     def paths(self) -> list[str]:
@@ -76,6 +81,9 @@ class Project:
                     raise SystemExit(f"app.py of {self.kind} has no {old!r}")
                 code = code.replace(old, new)
             (self.home / "app.py").write_text(code)
+        if self.carries_site:
+            shutil.rmtree(self.home / "public", ignore_errors=True)
+            timing.run([INV, "build", "--out", "public"], self.home)
         tag(self.home, name)
 
     def _write_settings(self, start: str) -> None:
@@ -89,43 +97,3 @@ class Project:
             "stages": {str(self.stage["name"]): stage},
         }
         (self.home / "tagship.yml").write_text(yaml.safe_dump(settings, width=1000))
-
-
-@dataclass(frozen=True)
-class Bad:
-    """A release that must never answer anybody."""
-
-    sort: str
-    change: Mapping[str, Mapping[str, str]]
-    """By kind of application: what is replaced in its code."""
-    start: Mapping[str, str]
-    """By kind: the command, where it is another one."""
-
-
-def bad_releases(root: str) -> Sequence[Bad]:
-    """One of each sort; `root` is the stage's folder on the host."""
-    answers = {"wsgi": '    start_response("200 OK"', "asgi": '    await send({"type": "http.response.start"'}
-    head = "    said = SAID\n"
-    eat = "    kept = [bytearray(b'x') * 1_000_000 for _ in range(1000)]\n"
-    nap = {"wsgi": "    time.sleep(60)\n", "asgi": "    await asyncio.sleep(60)\n"}
-    stray = f"sh -c 'ln -s {root}/current/run/web.sock \"$1\" && exec sleep 600' sh {{socket}}"
-    both = ("wsgi", "asgi")
-    return (
-        Bad("won't start", {}, {kind: f"{STARTS[kind]} --no-such-option" for kind in both}),
-        Bad(
-            "won't import",
-            {kind: {"import hashlib\n": "import hashlib\nimport no_such_module\n"} for kind in both},
-            {},
-        ),
-        Bad(
-            "answers 500",
-            {
-                "wsgi": {answers["wsgi"]: answers["wsgi"].replace("200 OK", "500 Broken")},
-                "asgi": {'"status": 200': '"status": 500'},
-            },
-            {},
-        ),
-        Bad("answers with another release's id", {}, dict.fromkeys(both, stray)),
-        Bad("slow: an answer takes 60 s", {kind: {head: head + nap[kind]} for kind in both}, {}),
-        Bad("eats memory", {kind: {head: head + eat} for kind in both}, {}),
-    )

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.serving.projects import MEMORY, Project, bad_releases
+from bench.serving.bad import bad_releases
+from bench.serving.projects import MEMORY, Project
 from bench.serving.trial import Trial, fab, observe, well
 from bench.stages import describe, set_up
 from lab.host import Host
@@ -80,10 +81,9 @@ def come_and_go(project: Project, host: Host, times: int, number: int, *, keep_a
 def refuse_bad(project: Project, host: Host) -> tuple[Trial, Sequence[Attempt]]:
     """A bad release of each sort is deployed under load; none may answer, and no request may fail for it."""
     address = f"{host.address}:{PORTS[project.kind]}"
-    bad = bad_releases(str(project.stage["root"]))
+    bad = bad_releases(project.kind, str(project.stage["root"]))
     for number, each in enumerate(bad):
-        change, start = each.change.get(project.kind), each.start.get(project.kind, "")
-        project.release(f"v6.6.{number}", change=change, start=start)
+        project.release(f"v6.6.{number}", change=each.change, start=each.start)
     tried: list[tuple[str, int, float]] = []
 
     def work() -> list[float]:
