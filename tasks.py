@@ -72,7 +72,7 @@ def lab(_context: Context, verb: str, number: str | None = None, name: str = "de
 
 @task(
     help={
-        "only": "starting, building, deploying, peers, many, or serving, which writes docs/serving.md (all but that one)",
+        "only": "starting, building, deploying, peers, many; or serving, which writes docs/serving.md (all but it)",
         "times": "repetitions of each kind of run (5; serving: 20)",
     }
 )
