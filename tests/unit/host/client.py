@@ -36,7 +36,9 @@ class AgentError(Exception):
 class Agent:
     """An agent in a subprocess, spoken to over its stdin and stdout."""
 
-    def __init__(self, home: Path, python: str = sys.executable, words: Sequence[str] = ()) -> None:
+    def __init__(
+        self, home: Path, python: str = sys.executable, words: Sequence[str] = (), more: Sequence[str] = (boot.FRONT,)
+    ) -> None:
         self.process = subprocess.Popen(
             [*boot.argv(python), *words],
             stdin=subprocess.PIPE,
@@ -49,7 +51,7 @@ class Agent:
         self.beats = 0
         self._number = 0
         self._buffer = b""
-        self.write(boot.greeting(boot.FRONT))
+        self.write(boot.greeting(*more))
         self.hello = self.read()["hello"]
 
     def write(self, data: bytes) -> None:
@@ -218,9 +220,11 @@ class Host:
         self.root = root
         self.agents: list[Agent] = []
         self.python = sys.executable
+        self.more: tuple[str, ...] = (boot.FRONT,)
+        """Parts of the agent that are sent beside what always is."""
 
     def connect(self, *words: str) -> Agent:
-        agent = Agent(self.home, self.python, words)
+        agent = Agent(self.home, self.python, words, self.more)
         self.agents.append(agent)
         return agent
 
