@@ -7,6 +7,7 @@ import time
 
 from tagship.errors import Degraded, HostFailed, HostRefused, Interrupted, Restored, StalePlan
 from tagship.events import Event, Listener, ignore, note
+from tagship.host import boot
 from tagship.ship.fleet import Fleet
 from tagship.ship.here import Here
 from tagship.ship.hooks import Change
@@ -45,6 +46,8 @@ def carry_out(
     claim = Claim(owner, plan.release or _previous(plan) or "nothing", plan.verb)
     with Interrupts() as interrupts:
         try:
+            if doors := _doors(plan):
+                fleet.equip(doors, boot.FRONT)
             take_all(fleet, claim, tell)
         except KeyboardInterrupt:
             raise Interrupted("interrupted; nothing was changed") from None
@@ -58,7 +61,22 @@ def carry_out(
             work = Work(plan, fleet, here, tell, interrupts, feed=feed, grace=grace)
             return _transact(plan, fleet, tell, claim, work)
         finally:
-            give_back(fleet, sorted(fleet.hosts), tell)
+            _give_back(fleet, tell)
+
+
+def _doors(plan: Plan) -> list[str]:
+    """Hosts on which tagship's own front door may be opened: only then its code travels, a seventh of the agent."""
+    steps = [step for phase in plan.phases for step in phase.steps]
+    doors = [step.host for step in steps if step.verb == "front" or (step.undo and step.undo[0] == "front")]
+    return list(dict.fromkeys(doors))
+
+
+def _give_back(fleet: Fleet, tell: Listener) -> None:
+    """Ctrl-C while a host is slow to answer ends the wait for it, and no more: how it ended is known by now."""
+    try:
+        give_back(fleet, sorted(fleet.hosts), tell)
+    except KeyboardInterrupt:
+        note(tell, "interrupted while locks were given back; they go when their agents end", level="warning")
 
 
 def _transact(plan: Plan, fleet: Fleet, tell: Listener, claim: Claim, work: Work) -> Outcome:

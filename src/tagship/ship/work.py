@@ -65,9 +65,13 @@ class Work:
     def run(self) -> Failure | None:
         """Every phase in order; `None` if all went well, else the first failure, with no step still under way.
 
-        Ctrl-C counts as a failure; a second one comes out as KeyboardInterrupt.
+        Ctrl-C counts as a failure; a second one comes out as KeyboardInterrupt. Once only phases are left that aren't
+        vital, it is none: what is under way has its grace, and what hasn't begun is left out.
         """
         for phase in self._plan.phases:
+            if self._interrupts.wished and not phase.vital:
+                note(self._tell, f"interrupted before `{phase.name}`; the release is live", level="warning")
+                return None
             steps = phase.by_host()
             total = max(len(of_host) for of_host in steps.values())
             hosts = len(steps.keys() - {HERE})
@@ -106,11 +110,16 @@ class Work:
     def _run_tidy(self, phase: Phase, steps: dict[str, tuple[Step, ...]]) -> None:
         crew = Crew(lambda host: self._tidy(steps[host]), steps, self._fleet.parallel)
         self._interrupts.wake = crew.wake
-        if not crew.wait(until=lambda: self._interrupts.wished):
+        crew.wait(until=lambda: self._interrupts.wished)
+        if self._interrupts.wished:
             note(self._tell, f"interrupted during `{phase.name}`; the release is live", level="warning")
             self._here.end()
-            if HERE in crew.busy:
-                crew.wait(self._grace)
+            try:
+                ended = crew.wait(self._grace)
+            except KeyboardInterrupt:  # nothing is to be put back: the second wish is to wait no more
+                ended = False
+            if not ended:
+                self._cut(crew)
 
     def _host(self, steps: tuple[Step, ...]) -> None:
         for step in steps:
@@ -130,14 +139,16 @@ class Work:
                 return
 
     def _tidy(self, steps: tuple[Step, ...]) -> None:
+        """Each step by itself: what has failed is told, and keeps no other from being tried."""
         for step in steps:
+            if self._interrupts.wished:
+                return
             try:
                 self._timed(step)
             except TagshipError as error:
                 said = error.what.removeprefix(f"{step.title} ")
                 text = "\n".join([f"{step.title}: {said}", *(f"| {line}" for line in error.tail)])
                 note(self._tell, text, level="warning", host=step.host)
-                return
 
     def _fail(self, error: TagshipError, step: Step | None) -> None:
         with self._first:

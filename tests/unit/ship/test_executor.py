@@ -258,6 +258,29 @@ def test_a_second_ctrl_c_says_what_is_left() -> None:
     assert made.deploy("v0.3.0").outcome == "live"
 
 
+def test_ctrl_c_while_locks_are_given_back_takes_nothing_back() -> None:
+    """What is live by then stays so and is told so; a lock that nobody gave back goes with its agent."""
+    made = two_hosts_at_v1()
+    began = made.hosts["web1"].slow("unlock", nth=2)
+
+    def listen(event: Event) -> None:
+        made.events.append(event)
+        if event.host == "web1" and event.data.get("state") == "done" and event.data["step"].startswith("prune"):
+            os.kill(os.getpid(), signal.SIGINT)  # the first is only a wish, and comes too late for anything
+
+    def interrupt() -> None:
+        if began.wait(10):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    helper = threading.Thread(target=interrupt)
+    helper.start()
+    with made.fleet() as fleet:
+        outcome = changing.deploy(fleet, STAGE, shipment("v0.2.0"), listen, made=MADE)
+    helper.join()
+    assert outcome.outcome == "live"
+    assert any(text.startswith("interrupted while locks") for text in made.warnings())
+
+
 def test_a_step_that_takes_too_long_after_a_failure_is_cut_off() -> None:
     """Once one host has failed, the others get `grace` seconds; then they are stopped, and all is put back."""
     made = two_hosts_at_v1()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -292,6 +293,73 @@ def test_ctrl_c_cuts_what_a_function_has_hosts_do(tmp_path: Path) -> None:
     assert isinstance(outcome.error, Interrupted)
     assert made.picture() == before
     assert len(ended) == 1
+
+
+def test_a_warning_after_commit_keeps_no_other_hook_from_running(tmp_path: Path) -> None:
+    """Whatever side they run on, one after another."""
+    made = live("web1")
+    web1 = made.hosts["web1"]
+    web1.fail("command", nth=web1._counts["command"] + 2, what="the first says no")
+    here = (Hook(run=Argv(("false",)), after="commit"), Hook(run=python("print('second here')"), after="commit"))
+    hosts = tuple(Hook(run=Argv((word,)), after="commit", on="hosts") for word in ("first", "second"))
+    made.hooks = Hooks((*here, *hosts), tmp_path)
+    assert made.deploy("v0.2.0").outcome == "live"
+    assert made.warnings() == ["run false: failed: exit status 1", "run first: the first says no"]
+    assert "| second here" in [event.data["text"] for event in made.told("note")]
+    assert [args["argv"][-1] for verb, args in web1.asked if verb == "command"][-1] == "second"
+
+
+def test_ctrl_c_after_commit_ends_what_runs_and_begins_nothing_more(tmp_path: Path) -> None:
+    """The release stays live: the command goes, and neither the next hook nor `prune` is begun."""
+    made = live("web1")
+    made.grace = 60.0
+    called: list[str] = []
+
+    def late(occasion: Occasion) -> None:
+        called.append(occasion.tag)
+
+    hang = Hook(run=python("import time; print('up', flush=True); time.sleep(600)"), after="commit")
+    made.hooks = Hooks(
+        (hang, Hook(run=Argv(("purge",)), after="commit", on="hosts"), function("after", "commit", late))
+    )
+
+    def listen(event: Event) -> None:
+        made.events.append(event)
+        if event.name == "note" and event.data["text"] == "| up":
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with made.fleet() as fleet:
+        options = {"made": MADE, "hooks": made.hooks, "grace": made.grace}
+        assert changing.deploy(fleet, made.stage, shipment("v0.2.0"), listen, **options).outcome == "live"
+    assert called == []
+    assert made.hosts["web1"].verbs()[-1] == "mark"
+    assert [text for text in made.warnings() if text.startswith("interrupted")] == [
+        "interrupted during `after commit`; the release is live",
+        "interrupted before `after commit`; the release is live",
+    ]
+
+
+@pytest.mark.parametrize("wishes", [1, 2])
+def test_ctrl_c_cuts_what_hosts_do_after_commit(tmp_path: Path, wishes: int) -> None:
+    """A command that never ends is given up once its grace is over, or at a second Ctrl-C; the release stays live."""
+    made = live("web1")
+    made.grace = 0.2 if wishes == 1 else 60.0
+    web1 = made.hosts["web1"]
+    began = web1.slow("command", nth=web1._counts["command"] + 2)
+    made.hooks = Hooks((Hook(run=Argv(("purge",)), after="commit", on="hosts"),), tmp_path)
+
+    def interrupt() -> None:
+        began.wait(10)
+        for _ in range(wishes):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.1)
+
+    helper = threading.Thread(target=interrupt)
+    helper.start()
+    outcome = made.deploy("v0.2.0", grace=made.grace)
+    helper.join()
+    assert (outcome.outcome, outcome.exit) == ("live", 0)
+    assert made.hosts["web1"].current == "0002-v0.2.0"
 
 
 def test_a_plan_that_only_heals_has_no_hooks(tmp_path: Path) -> None:
