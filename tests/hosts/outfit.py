@@ -6,7 +6,8 @@ import json
 import shlex
 import subprocess
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,17 @@ for top in ("/etc", "/usr/local", "/srv", "/home", "/run/blog-lab"):
             one = os.lstat(path)
             found[path] = [one.st_ino, one.st_mode, one.st_uid, one.st_gid, one.st_mtime_ns, one.st_size]
 print(json.dumps(found))
+"""
+
+MANY = """
+import json, subprocess, sys
+for argv in json.loads(sys.stdin.read()):
+    try:
+        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=20)
+        said = [done.returncode, done.stdout.decode(), done.stderr.decode()]
+    except OSError as error:
+        said = [None, "", str(error)]
+    print(json.dumps(said))
 """
 
 
@@ -88,11 +100,18 @@ class Stage:
 
     def setup(self, *flags: str, dry: bool = False) -> Said:
         """Run `fab setup --json`."""
-        fab = [str(Path(sys.executable).with_name("fab")), *(["--dry"] if dry else [])]
-        argv = [*fab, "setup", "--stage", "lab", "--json", *flags]
+        argv = self._argv(*flags, dry=dry)
         done = subprocess.run(argv, cwd=self.folder, capture_output=True, text=True, timeout=120, check=False)
         assert "Traceback" not in done.stderr, done.stderr
         return Said(done.returncode, tuple(json.loads(line) for line in done.stdout.splitlines()))
+
+    def begun(self) -> subprocess.Popen[bytes]:
+        """Begin to run it; nobody reads what it says."""
+        return subprocess.Popen(self._argv(), cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def _argv(self, *flags: str, dry: bool = False) -> list[str]:
+        fab = [str(Path(sys.executable).with_name("fab")), *(["--dry"] if dry else [])]
+        return [*fab, "setup", "--stage", "lab", "--json", *flags]
 
     def made_ready(self, *flags: str) -> Said:
         """Run it, and see it succeed."""
@@ -110,6 +129,13 @@ def snapshot(host: Host) -> dict[str, list[int]]:
 def as_user(host: Host, user: str, script: str) -> subprocess.CompletedProcess[str]:
     """Run a shell script there as any user, also one that can't log in."""
     return host.run("runuser", "-u", user, "--", "sh", "-c", script, user="root", check=False)
+
+
+def ask_all(host: Host, questions: Sequence[Sequence[str]], user: str = DEPLOY) -> list[tuple[int, str, str]]:
+    """Run many commands in one connection; exit status, stdout and stderr of each."""
+    argvs = json.dumps([list(question) for question in questions])
+    done = host.run("python3", "-X", "utf8", "-c", MANY, user=user, stdin=argvs)
+    return [tuple(json.loads(line)) for line in done.stdout.splitlines()]
 
 
 def put(host: Host, path: str, text: str, mode: str = "0644", user: str = DEPLOY) -> None:
@@ -135,3 +161,11 @@ def stage_by_hand(host: Host, serial: str, start: str, *, current: bool = True) 
     if current:
         script += f"&& ln -sfn releases/{serial}-v1 {ROOT}/current"
     host.run("sh", "-c", script, user=DEPLOY)
+
+
+def until(done: Callable[[], bool], what: str, seconds: float = 60) -> None:
+    """Wait for something to come true."""
+    deadline = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.2)

@@ -5,29 +5,17 @@ from __future__ import annotations
 import json
 import shlex
 import subprocess
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hosts.outfit import DEPLOY, HELPER, ROOT, USER, Stage, as_user, put, stage_by_hand
+from hosts.outfit import DEPLOY, HELPER, ROOT, USER, Stage, as_user, ask_all, put, stage_by_hand, until
 
 from lab.host import Host
 
 pytestmark = pytest.mark.lab
 
 CONF = f"/etc/tagship/{USER}.json"
-MANY = """
-import json, subprocess, sys
-for argv in json.loads(sys.stdin.read()):
-    try:
-        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=20)
-        said = [done.returncode, done.stdout.decode(), done.stderr.decode()]
-    except OSError as error:
-        said = [None, "", str(error)]
-    print(json.dumps(said))
-"""
-
 INSTANCES = (
     "", " ", "1", "001", "0001 ", " 0001", "0001\n", "\n0001", "0001\n0002", "٠٠٠١", "０００１", "0001\u00a0",
     "-0001", "--0001", "+0001", "0x01", "1e3", "0001.", ".worker", "0001.Worker", "0001.1", "0001.-x", "0001.a.b",
@@ -51,13 +39,6 @@ def host(hosts: Callable[[int], list[Host]], tmp_path: Path) -> Host:
 def ask(host: Host, *words: str, user: str = DEPLOY, stdin: str = "") -> subprocess.CompletedProcess[str]:
     """Ask the helper as `user`, by sudo."""
     return host.run("sudo", "-n", HELPER, *words, user=user, check=False, stdin=stdin)
-
-
-def ask_all(host: Host, questions: Sequence[Sequence[str]], user: str = DEPLOY) -> list[tuple[int, str, str]]:
-    """Ask many things in one connection; exit status, stdout and stderr of each."""
-    argvs = json.dumps([list(question) for question in questions])
-    done = host.run("python3", "-X", "utf8", "-c", MANY, user=user, stdin=argvs)
-    return [tuple(json.loads(line)) for line in done.stdout.splitlines()]
 
 
 def test_all_that_is_not_in_the_grammar_is_refused(host: Host) -> None:
@@ -244,21 +225,21 @@ def test_units_are_started_stopped_and_read(host: Host) -> None:
     rows = [json.loads(line) for line in ask(host, USER, "journal", "0001.worker", "9", "rows").stdout.splitlines()]
     assert "worker runs" in [row["MESSAGE"] for row in rows]
     follow = subprocess.Popen(
-        host.ssh("sudo", "-n", HELPER, USER, "journal", "all", "0", "follow", user=DEPLOY),
+        ["timeout", "60", *host.ssh("sudo", "-n", HELPER, USER, "journal", "all", "1", "follow", user=DEPLOY)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         text=True,
     )
-    until(lambda: "journalctl" in host.run("ps", "-eo", "comm").stdout.split(), "it follows")
-    assert ask(host, USER, "stop", "0001.worker").returncode == 0
     assert follow.stdout is not None
-    told = (json.loads(line).get("UNIT") for line in follow.stdout)
-    assert f"{USER}@0001.worker.service" in told  # reads until it comes
-    follow.kill()
+    follow.stdout.readline()  # the last one so far: from now on it follows
+    assert ask(host, USER, "stop", "0001.worker").returncode == 0
+    assert ask(host, USER, "start", "0001.worker").returncode == 0
+    assert "worker runs" in (json.loads(line)["MESSAGE"] for line in follow.stdout)  # reads until it comes
+    follow.terminate()
     follow.wait()
     until(lambda: "journalctl" not in host.run("ps", "-eo", "comm").stdout.split(), "it ends with its reader")
 
-    assert ask(host, USER, "stop", "0001", "0002").returncode == 0
+    assert ask(host, USER, "stop", "0001", "0001.worker", "0002").returncode == 0
     assert active("0001", "0001.worker") == ["inactive"] * 2
     host.run("systemctl", "start", f"{USER}.service", user="root")
     assert active("0001", "0001.worker") == ["active"] * 2
@@ -275,11 +256,3 @@ def alive(host: Host) -> set[str]:
 def gone(host: Host, what: str) -> None:
     until(lambda: not alive(host), what)
     assert host.run("pgrep", "-c", "-u", USER, check=False).stdout == "0\n"
-
-
-def until(done: Callable[[], bool], what: str, seconds: float = 60) -> None:
-    """Wait for something to come true."""
-    deadline = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.2)

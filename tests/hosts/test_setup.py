@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hosts.outfit import DEPLOY, HELPER, ROOT, USER, Stage, as_user, put, snapshot, stage_by_hand
+from hosts.outfit import DEPLOY, HELPER, ROOT, USER, Stage, ask_all, put, snapshot, stage_by_hand, until
 
 from lab.host import Host
 
@@ -112,13 +112,10 @@ def test_who_may_what_on_a_host_that_is_ready(host: Host, stage: Stage) -> None:
     stage_by_hand(host, "0001", SERVE)
     host.run("sudo", "-n", HELPER, USER, "start", "0001", user=DEPLOY)
 
-    def may(user: str, script: str) -> bool:
-        return as_user(host, user, script).returncode == 0
-
     code, data = f"{ROOT}/releases/0001-v1/app/code.py", f"{ROOT}/shared/data"
     table = {
         f"cat {code}": {DEPLOY, USER},
-        f"cat {ROOT}/releases/0001-v1/public/index.html": {DEPLOY, USER, "www-data"},
+        f"cat {ROOT}/releases/0001-v1/public/index.html": {DEPLOY, USER, "www-data", "nobody"},
         f"ls {ROOT}/objects": {DEPLOY},
         f"ls {ROOT}/state": {DEPLOY},
         f"ls {ROOT}/shared": {DEPLOY},
@@ -126,7 +123,7 @@ def test_who_may_what_on_a_host_that_is_ready(host: Host, stage: Stage) -> None:
         f"touch {ROOT}/releases/0001-v1/public/index.html": {DEPLOY},
         f"touch {data}/new && rm {data}/new": {DEPLOY, USER},
         f"ls {data}": {DEPLOY, USER},
-        f"ls {ROOT}/shared/media": {DEPLOY, USER, "www-data"},
+        f"ls {ROOT}/shared/media": {DEPLOY, USER, "www-data", "nobody"},
         f"touch {ROOT}/shared/media/new && rm {ROOT}/shared/media/new": {DEPLOY, USER},
         f"ls /run/{USER}": {DEPLOY, USER},
         f"ls /run/{USER}/0001": {DEPLOY, USER, "www-data"},
@@ -136,22 +133,26 @@ def test_who_may_what_on_a_host_that_is_ready(host: Host, stage: Stage) -> None:
         f"cat /etc/sudoers.d/tagship-{USER}": set(),
         f"sudo -n {HELPER} {USER} version": {DEPLOY},
     }
-    for script, allowed in table.items():
-        assert {user for user in (DEPLOY, USER, "www-data") if may(user, script)} == allowed, script
-    assert not may("nobody", f"ls /run/{USER}/0001")
+    tries = [(script, user) for script in table for user in (DEPLOY, USER, "www-data", "nobody")]
+    said = ask_all(host, [["runuser", "-u", user, "--", "sh", "-c", script] for script, user in tries], user="root")
+    could: dict[str, set[str]] = {script: set() for script in table}
+    for (script, user), (status, _out, _err) in zip(tries, said, strict=True):
+        could[script] |= {user} if status == 0 else set()
+    assert could == table
 
     tried = json.loads(host.run("curl", "-sf", "http://127.0.0.1/what").stdout)
     writable = {path for path, how in tried.items() if how == "yes"}
     assert writable == {f"{data}/mine", f"{ROOT}/shared/media/mine", f"/run/{USER}/0001/mine", "/tmp/mine"}
     assert (tried["homes"], tried["no new privileges"], int(tried["capabilities"], 16)) == (False, "1", 0)
     assert tried["code"] == "secret = 1\n"
-    assert not may("root", "test -e /tmp/mine")  # its /tmp is its own
+    assert host.run("test", "-e", "/tmp/mine", check=False).returncode == 1  # its /tmp is its own
     assert host.run("curl", "-sf", "http://127.0.0.1/.well-known/tagship-release").stdout == "0001-v1"
     assert host.run("curl", "-sf", "http://127.0.0.1/").stdout == "<p>a page</p>"
 
     host.reboot()
     assert host.run("curl", "-sf", "--retry", "9", "--retry-all-errors", "http://127.0.0.1/what").stdout
-    assert stage.setup().result["outcome"] == "unchanged"
+    again = stage.setup()
+    assert (again.result["outcome"], again.changes()) == ("unchanged", set())
 
 
 def test_a_failure_puts_the_files_back(hosts: Hosts, tmp_path: Path) -> None:
@@ -205,10 +206,10 @@ def test_what_stands_in_the_way_is_refused_before_anything_is_changed(host: Host
         stage.write(**settings)  # type: ignore[arg-type]
         said = stage.setup()
         assert said.exit == exit, (settings, said.events)
-        assert snapshot(host) == before
         return json.dumps(said.error)
 
     assert "not of tagship's making" in refused()
+    assert snapshot(host) == before
     host.run("rm", f"/etc/systemd/system/{USER}.service", user="root")
     before = snapshot(host)
     assert "is root, and must not be the deploy user" in refused(host={"user": "root"})
@@ -227,12 +228,14 @@ def test_what_stands_in_the_way_is_refused_before_anything_is_changed(host: Host
     assert tls["certificate"] in both
     assert tls["key"] in both
     assert "port 8099 is taken by python3" in refused(nginx={"listen": ["8099"]})
+    assert snapshot(host) == before
     stage.write()
     stage.made_ready()
     before = snapshot(host)
     assert f"/etc/tagship/{USER}.json belongs to the root {ROOT}, not /srv/elsewhere" in refused(
         root="/srv/elsewhere"
     )
+    assert snapshot(host) == before
 
 
 def test_a_project_brings_its_own_site(host: Host, stage: Stage) -> None:
@@ -291,6 +294,28 @@ def test_a_setup_that_was_cut_off_is_finished_by_the_next(host: Host, stage: Sta
     host.run("test", "-d", f"/run/{USER}")
     host.run("systemctl", "is-active", "nginx")
     assert stage.setup().result["outcome"] == "unchanged"
+
+
+def test_a_client_that_dies_midway_leaves_the_host_as_it_was(host: Host, stage: Stage) -> None:
+    """The agent puts the files back by itself, and meanwhile lets no second setup in."""
+    stage.made_ready()
+    before, texts = snapshot(host), host.run("cat", SITE, f"/etc/systemd/system/{USER}@.service").stdout
+    put(host, "/usr/local/sbin/nginx", "#!/bin/sh\nexec sleep 300\n", "0755", user="root")
+    stage.write(nginx={"max_body": "20m"}, service={"memory": "300m"})
+    with stage.begun() as dying:
+        until(lambda: "sleep" in host.run("ps", "-eo", "comm").stdout.split(), "it is testing nginx's configuration")
+        host.run("test", "-e", f"/etc/tagship/.{USER}.unfinished")
+        second = stage.setup()
+        assert (second.exit, second.result["outcome"]) == (6, "locked"), second.events
+        dying.kill()
+    until(
+        lambda: host.run("test", "-e", f"/etc/tagship/.{USER}.unfinished", check=False).returncode != 0,
+        "it puts back and says so",
+    )
+    assert host.run("cat", SITE, f"/etc/systemd/system/{USER}@.service").stdout == texts
+    host.run("rm", "/usr/local/sbin/nginx", user="root")
+    assert set(snapshot(host)) == set(before)
+    stage.made_ready()
 
 
 def test_keys_are_added_and_no_link_is_followed(host: Host, stage: Stage) -> None:
