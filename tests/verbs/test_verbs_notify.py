@@ -175,6 +175,33 @@ def test_a_webhook_that_does_not_take_it_is_a_warning(ear: Ear, path: str, what:
     assert [heard for heard, _body in ear.heard] == [path]
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://[s3cr3t-sentinel/",
+        "http://ann:s3cr3t-sentinel@127.0.0.1:9/hook",
+        "http://127.0.0.1:s3cr3t-sentinel/",
+        "http://127.0.0.1:9/s3cr3t-sentinel or so",
+        "s3cr3t-sentinel",
+    ],
+)
+def test_what_is_no_address_is_a_warning_that_tells_nothing_of_it(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A secret that was pasted wrongly is one still; and the deploy that it was to be told of is done."""
+    monkeypatch.setenv("HOOK", url)
+    assert notify.secret_urls((Notify(env="HOOK"),)) == [url]
+    (warning,) = told(Notify(env="HOOK"), news())
+    assert warning.startswith("webhook 1 ($HOOK) was not told: it is no http or https URL")
+    assert "s3cr3t" not in warning
+
+
+def test_blanks_around_a_secret_are_no_part_of_it(ear: Ear, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files, and the fields that they are pasted into, bring line ends along."""
+    monkeypatch.setenv("HOOK", f" {ear.url(PATH)}\n")
+    assert told(Notify(env="HOOK"), news()) == []
+    assert [path for path, _body in ear.heard] == [PATH]
+    assert PATH.strip("/") in notify.secret_urls((Notify(env="HOOK"),))
+
+
 def test_a_webhook_that_never_answers_is_given_up(ear: Ear) -> None:
     """After the patience that all of them share; the others have heard of it."""
     events: list[Event] = []

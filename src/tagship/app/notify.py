@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -13,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tagship import __version__
-from tagship.config import Notify
+from tagship.config import Notify, webhooks
 from tagship.errors import Interrupted
 from tagship.events import Listener, note
 from tagship.manifest import UrlChanges
@@ -108,9 +107,15 @@ class Webhook:
 
 def secret_urls(settings: tuple[Notify, ...]) -> list[str]:
     """What no output may hold: URLs of the environment, whole and without their hosts."""
-    urls = [url for notify in settings if notify.env is not None and (url := os.environ.get(notify.env))]
-    parts = [part for url in urls for part in (urlsplit(url).path.strip("/"), urlsplit(url).query)]
+    urls = [url for notify in settings if notify.env is not None and (url := _given(notify.env))]
+    split = [urlsplit(url) for url in urls if webhooks.is_address(url)]
+    parts = [part for url in split for part in (url.path.strip("/"), url.query)]
     return [*urls, *(part for part in parts if len(part) >= _SECRET_PART)]
+
+
+def _given(variable: str) -> str:
+    """Its value, without the line end that a secret's file often brings along."""
+    return os.environ.get(variable, "").strip()
 
 
 def announce(settings: tuple[Notify, ...], news: News, listener: Listener, *, patience: float = PATIENCE) -> None:
@@ -139,12 +144,14 @@ def _reachable(settings: tuple[Notify, ...], news: News, listener: Listener) -> 
     for number, notify in enumerate(settings, 1):
         if news.word not in notify.on:
             continue
-        url = notify.url or os.environ.get(notify.env or "", "")
-        name = f"${notify.env}" if notify.env else urlsplit(url).netloc.rpartition("@")[2]
-        if re.match(r"https?://[^\s/]+", url):
+        url = notify.url or _given(notify.env or "")
+        good = webhooks.is_address(url)
+        name = f"${notify.env}" if notify.env else (urlsplit(url).netloc if good else "url")
+        if good:
             yield Webhook(f"webhook {number} ({name})", url, notify)
         else:
-            what = "it is no http or https URL" if url else "that variable isn't set"
+            fault = "it is no http or https URL, or there is a blank, a user or a password in it"
+            what = fault if url else "that variable isn't set"
             _warn(listener, f"webhook {number} ({name})", what)
 
 

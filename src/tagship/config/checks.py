@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 
 from tagship import yamltext
-from tagship.config import redirects, words
+from tagship.config import redirects, webhooks, words
 from tagship.config.schema import LOCAL_STAGE, App, Config, Site, Stage
 from tagship.config.values import decode
 from tagship.errors import ConfigError
@@ -132,8 +132,8 @@ class Checker:
         for index, notify in enumerate(config.notify):
             if (notify.url is None) == (notify.env is None):
                 raise self.error("needs either `url` or `env`", ("notify", index))
-            if notify.url is not None and not re.match(r"https?://[^\s/]+", notify.url):
-                raise self.error("must be an http or https URL", ("notify", index, "url"))
+            if notify.url is not None and not webhooks.is_address(notify.url):
+                raise self.error("must be an http or https URL", ("notify", index, "url"), webhooks.CURE)
 
     def check_site(self, site: Site | None) -> None:
         if site is None:
