@@ -20,7 +20,7 @@ from invoke.collection import Collection
 from invoke.tasks import Task
 from verbs.conftest import Make
 
-from tagship.verbs import hosts, local, setup
+from tagship.verbs import hosts, live, local, setup
 
 ROOT = Path(__file__).parents[2]
 PROGRAMS = ("fab", "inv", "tagship", "make")
@@ -28,6 +28,9 @@ RUNNERS = {"run", "told", "begun"}
 JSON_RUNNERS = {"told", "begun"}
 ELSEWHERE = {"bench": "it measures for minutes"}
 """Verbs of this repository's own tasks.py that no test here runs, and why."""
+
+PLACED = {"--title", "--action", "--name"}
+"""Arguments of `inv new` and `fab env` that are given by their place."""
 
 _COMMAND = re.compile(rf"(?:[A-Z]+=\S+ )*(?P<program>{'|'.join(PROGRAMS)}) (?P<rest>[^#&|]*)")
 _FLAG = re.compile(r"(?<![\w-])(--[a-z-]+|-[A-Za-z]\b)")
@@ -46,7 +49,8 @@ class Use:
 
 
 def uses_of(program: str, words: Sequence[str]) -> Iterator[Use]:
-    """The verb among `words`, and each flag; flags before the verb are the program's own."""
+    """The verb among `words`, and each flag: those before it are the program's own, those after `--` nobody's."""
+    words = words[: words.index("--")] if "--" in words else words
     verb = next((word for word in words if re.fullmatch(r"[a-z]+", word)), "")
     yield Use(program, verb)
     for word in words:
@@ -121,7 +125,7 @@ def known() -> dict[str, dict[str, set[str]]]:
     core = {f"-{'-' * (len(n) > 1)}{n}" for argument in fabric_program.core_args() for n in argument.names}
     targets = re.findall(r"(?m)^([a-z]+):", (ROOT / "Makefile").read_text())
     return {
-        "fab": {**verbs_of(hosts), **verbs_of(setup), "": core},
+        "fab": {**verbs_of(hosts), **verbs_of(live), **verbs_of(setup), "": core},
         "inv": {**verbs_of(own), **verbs_of(local), "": core},
         "make": {**{target: set() for target in targets}, "": set()},
         "tagship": {"init": {"--name", "--host"}, "": {"--version"}},
@@ -150,13 +154,14 @@ def test_every_verb_has_every_flag_run(known: dict[str, dict[str, set[str]]]) ->
         Use(program, verb, flag)
         for program, verbs in (
             ("fab", verbs_of(hosts)),
+            ("fab", verbs_of(live)),
             ("fab", verbs_of(setup)),
             ("inv", verbs_of(local)),
             ("tagship", known["tagship"]),
         )
         for verb, flags in verbs.items()
         for flag in flags
-        if flag.startswith("--") and flag != "--title"  # the one argument that is given by its place
+        if flag.startswith("--") and flag not in PLACED
     }
     assert sorted(str(use) for use in there - run) == []
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from verbs.project import PATIENCE, Project, Ran, Told, eventually, sha256, told
 
+FOLLOW = ("fab", "logs", "--follow", "--lines", "1")
 SECRET = "s3cr3t/sentinel+value ="
 
 
@@ -148,7 +149,7 @@ def test_following_goes_on_across_a_flip(live: Project) -> None:
     before = serial(live)
     with log_of(live).open("a", buffering=1) as log:
         log.write("ready\n")
-        with reading(live, "fab", "logs", "--follow", "--lines", "1") as verb:
+        with reading(live, *FOLLOW) as verb:
             assert verb.stdout
             assert verb.stdout.readline() == f"local {before} | ready\n"
             os.write(log.fileno(), b"before the fl")
@@ -277,6 +278,22 @@ def test_the_environment_is_of_the_whole_stage(live: Project) -> None:
         assert (done.exit, words in done.err) == (2, True), done.said
     dry = live.run("fab", "--dry", "env", "unset", "NAME")
     assert (dry.exit, "--dry" in dry.err) == (2, True), dry.said
+
+
+def test_the_doctor_says_what_is_wrong_and_what_to_do(project: Project) -> None:
+    """Before the first deploy all is well; an interpreter that goes away is found before a rollback needs it."""
+    well = project.told("fab", "doctor", "--stage", "local")
+    assert well.exit == 0, well.events
+    assert {one["level"] for one in well.of("finding")} == {"ok"}
+    assert project.run("fab", "doctor", "--limit", "web9").exit == 2
+    assert project.run("fab", "deploy").exit == 0
+    python = project.root / "releases" / str(project.current) / "venv" / "bin" / "python"
+    python.unlink()
+    python.symlink_to("/nowhere/python3")
+    ill = project.run("fab", "doctor")
+    assert ill.exit == 3
+    assert "bad   virtualenvs: the virtualenv of 0001-v1.0.0 is broken (/nowhere/python3)" in ill.out
+    assert "      cure: make a new tag" in ill.out
 
 
 def token(project: Project) -> str:
