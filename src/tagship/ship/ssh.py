@@ -240,7 +240,7 @@ def _refused(error: Exception, called: str, endpoint: Endpoint, judge: KnownKeys
         return HostRefused(
             f"it does not let {endpoint.user} in (tried {tried})",
             host=called,
-            cure=f"put your public key into that user's authorized_keys, then try: {by_hand}",
+            cure=f"put your public key into that user's authorized_keys, or name another user, then try: {by_hand}",
         )
     if isinstance(error, paramiko.ssh_exception.IncompatiblePeer) and judge.known.keys:
         return judge.changed("it has no key of a known type")
