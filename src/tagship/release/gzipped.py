@@ -29,6 +29,9 @@ SUFFIXES = frozenset(
 LEAST = 1024
 """Bytes of a file from which on it pays: a smaller one fits a packet anyway."""
 
+MOST = 16 * 1024 * 1024
+"""Bytes up to which a file gets a form: each processor holds one, whole, in memory; and what is sent, once more."""
+
 SHARE = 0.9
 """Of the size, what the compressed form may take at most."""
 
@@ -46,7 +49,7 @@ def forms(entries: Sequence[Entry], store: ObjectStore) -> dict[File, str]:
         entry
         for entry in entries
         if isinstance(entry, File)
-        and entry.size >= LEAST
+        and LEAST <= entry.size <= MOST
         and PurePosixPath(entry.path).suffix.lower() in SUFFIXES
         and f"{entry.path}.gz" not in taken
     ]

@@ -107,7 +107,7 @@ def test_the_same_content_is_compressed_to_the_same_bytes() -> None:
 
 
 def test_only_what_gains_by_it_is_compressed(tmp_path: Path) -> None:
-    """Text of a kilobyte and more; neither pictures, nor noise, nor what the project compressed itself."""
+    """Text of a kilobyte to 16 MB; neither pictures, nor noise, nor what the project compressed itself."""
     store = ObjectStore(tmp_path / "objects")
     files = {
         "a.html": WORDS.encode(),
@@ -118,6 +118,7 @@ def test_only_what_gains_by_it_is_compressed(tmp_path: Path) -> None:
         "f.js": WORDS.encode(),
         "f.js.gz": b"their own",
         "g.tar.gz": WORDS.encode(),
+        "h.csv": b"1;2\n" * (gzipped.MOST // 4) + b"3\n",
     }
     entries = [store.put(content).at(f"public/{name}") for name, content in files.items()]
     made = gzipped.forms([*entries, Link("public/link.html", "a.html")], store)
