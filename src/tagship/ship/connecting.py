@@ -79,9 +79,8 @@ def connect(name: str, stage: config.Stage, app: config.App, project: Path, *, p
     `Refused` for several hosts.
     """
     found = places(name, stage, app.name, project)
-    more = () if stage.runs_units else (boot.FRONT,)
     asked, parallel = question(name, app), stage.rollout.parallel
-    return Fleet(found, asked, parallel=parallel, pulse=pulse or Pulse(), more=more).connect()
+    return Fleet(found, asked, parallel=parallel, pulse=pulse or Pulse()).connect()
 
 
 def connect_live(name: str, stage: config.Stage, app: config.App, project: Path) -> Fleet:

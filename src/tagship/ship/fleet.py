@@ -74,14 +74,14 @@ class Fleet:
         *,
         parallel: int = 32,
         pulse: Pulse = Pulse(),
-        more: tuple[str, ...] = (boot.FRONT,),
+        more: tuple[str, ...] = (),
     ):
         self.places = {place.name: place for place in places}
         self.question = question
         self.parallel = parallel
         self.pulse = pulse
         self.more = more
-        """What else of the agent travels: `boot.FRONT`, `boot.LIVE`."""
+        """What else of the agent travels: `boot.LIVE`, and `boot.FRONT` once a front door is to be opened."""
         self.surveys: dict[str, HostSurvey] = {}
         self.started = time.monotonic()
         self._links: dict[str, AgentLink] = {}
@@ -139,6 +139,12 @@ class Fleet:
         finally:
             if self._links[host] is not old:
                 self._spent += old.bytes_sent
+
+    def equip(self, hosts: Iterable[str], part: str) -> None:
+        """Have `part` of the agent on `hosts`, by new links where it didn't travel. Raises `TagshipError`."""
+        if part not in self.more:
+            self.more = (*self.more, part)
+            side_by_side(self.reconnect, tuple(hosts), self.parallel)
 
     def ask(self, host: str, verb: str, args: Mapping[str, Any]) -> dict[str, Any]:
         """A verb that changes nothing. Raises `HostRefused` for whatever goes wrong."""
