@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
 
-from tagship.errors import HookFailed, TagshipError
+from tagship.errors import HookFailed, LinkLost, TagshipError
 from tagship.events import Event, Listener, note
 from tagship.hooking import Function, Occasion
 from tagship.ship.crew import side_by_side
@@ -82,6 +82,9 @@ class Here:
             self._tell(Event("progress", data=data))
             if self._ended.wait(min(left, 1.0)):
                 raise HookFailed("the pause was cut short")
+            for host in self._change.hosts:
+                if not self._fleet.link(host).alive:  # nobody would hear of it before the pause is over
+                    raise LinkLost("the connection was lost during the pause", host=host)
 
     def _call(self, hook: object, step: Step) -> None:
         if not isinstance(hook, Function):
