@@ -113,6 +113,11 @@ def test_what_is_live_can_be_heard_and_spoken_to(fleet: Fleet) -> None:
 
 def test_the_environment_and_what_is_said_in_it(fleet: Fleet) -> None:
     """A value is the service's alone and goes live with a deploy; logs of all units come in order, without it."""
+    fleet.hosts[1].run("mkdir", "/srv/live/env", user="root")
+    failed = fleet.fab("env", "set", "TOKEN", stdin=SECRET)
+    assert (failed.exit, "web2" in failed.err, SECRET in failed.said) == (4, True, False), failed.said
+    assert fleet.hosts[0].run("ls", "/srv/live/env").stdout == "", "all hosts or none"
+    fleet.hosts[1].run("rmdir", "/srv/live/env", user="root")
     fleet.well("env", "set", "TOKEN", stdin=SECRET)
     for host in fleet.hosts:
         modes = host.run("stat", "-c", "%a %U:%G", "/srv/live/env", "/srv/live/env/0001").stdout

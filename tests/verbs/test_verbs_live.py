@@ -237,6 +237,7 @@ def test_a_variable_is_taken_away_again(live: Project) -> None:
         ("TOKEN", b"sentinel" * 20_000, "160,000 bytes"),
         ("TOKEN", b"", "no value"),
         ("1TOKEN", b"sentinel", "can't be the name"),
+        ("TOKEN=sentinel", b"", "no place on the command line"),
         ("TAGSHIP_SOCKET", b"sentinel", "sets TAGSHIP_SOCKET itself"),
         ("PYTHONUNBUFFERED", b"sentinel", "itself"),
     ],

@@ -60,6 +60,12 @@ def label(version: int) -> str:
 
 def check_name(name: str) -> None:
     """Raise `UsageError` for what can't be a variable, or is one that a release sets itself."""
+    if "=" in name:
+        raise UsageError(
+            f"a value has no place on the command line, where others see it: {name.partition('=')[0]}=...",
+            where="fab env",
+            cure="fab env set NAME asks for it; what stood here is in your shell's history now",
+        )
     if not _NAME.match(name):
         raise UsageError(
             f"`{name}` can't be the name of a variable", where="fab env", cure="letters, digits and _, no digit first"
@@ -101,7 +107,7 @@ def versions(fleet: Fleet) -> tuple[Version, ...]:
 def set_value(fleet: Fleet, name: str, value: str, *, owner: str, tell: Listener) -> Changed:
     """A new version with `name` set to `value`, on all hosts.
 
-    Raises `Locked`, `HostRefused`, `Restored` and `Interrupted` with nothing changed, `Degraded` where a host was lost.
+    Raises `Locked`, `HostRefused`, `Restored`, `Interrupted` with nothing changed; `Degraded` where a host was lost.
     """
     return _change(fleet, Claim(owner, name, "env set"), tell, lambda values: {**values, name: value})
 
