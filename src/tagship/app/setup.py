@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tagship.app.project import Project
 from tagship.config import FILE_NAME, Stage
@@ -11,6 +12,10 @@ from tagship.errors import ConfigError, UsageError
 from tagship.events import Listener
 from tagship.ship import connecting
 from tagship.ship.outcome import Outcome
+
+if TYPE_CHECKING:
+    from tagship.ship.setup.agents import Admin
+    from tagship.ship.setup.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -28,26 +33,36 @@ class Setup:
         `key` is a file of public keys that are let in, instead of those of the identities used. Raises, with nothing
         changed, `UsageError`, `ConfigError`, `HostRefused`, `Refused`.
         """
+        from tagship.ship.setup.agents import Agents  # Fabric and Jinja2, only where there are hosts
+        from tagship.ship.setup.carrying import set_up
+        from tagship.ship.setup.wanted import wanted
+
+        admins, settings = self.hosts(admin, key)
+        outfits = {host: wanted(of) for host, of in settings.items()}
+        name = f"{self.project.config.app.name}-{self.name}"
+        with Agents(admins, parallel=self.stage.rollout.parallel) as agents:
+            return set_up(agents, name, self.name, outfits, self.listener, dry=dry)
+
+    def hosts(self, admin: str, key: Path | None) -> tuple[list[Admin], dict[str, Settings]]:
+        """How `admin` reaches every host, and what its outfit depends on. Raises `UsageError`, `ConfigError`."""
         if not self.stage.hosts or not self.stage.runs_units:
             raise UsageError(
                 f"the stage `{self.name}` needs no setup: plain processes serve it",
                 where=FILE_NAME,
                 cure="--stage one with hosts and `service: {kind: systemd}`, which is the default there",
             )
-        from tagship.ship.setup.agents import Admin, Agents  # Fabric and Jinja2, only where there are hosts
-        from tagship.ship.setup.carrying import set_up
+        from tagship.ship.setup.agents import Admin  # as above
         from tagship.ship.setup.keys import keys_for, shown
         from tagship.ship.setup.settings import settings_of
-        from tagship.ship.setup.wanted import wanted
 
         app, root = self.project.config.app, self.project.root
         template = self._template()
-        admins, outfits = [], {}
+        admins, settings = [], {}
         for host in self.stage.hosts:
             called = host.name or host.host
             endpoint = connecting.transport(host, self.stage, root).endpoint()
             keys = keys_for(endpoint, key)
-            settings = settings_of(
+            settings[called] = settings_of(
                 app,
                 self.name,
                 self.stage,
@@ -57,10 +72,8 @@ class Setup:
                 keys_shown=shown(keys),
                 template=template,
             )
-            outfits[called] = wanted(settings)
             admins.append(Admin(called, admin, connecting.transport(host, self.stage, root, user=admin)))
-        with Agents(admins, parallel=self.stage.rollout.parallel) as agents:
-            return set_up(agents, f"{app.name}-{self.name}", self.name, outfits, self.listener, dry=dry)
+        return admins, settings
 
     def _template(self) -> str | None:
         """The text of the project's own template of nginx's site. Raises `ConfigError`."""

@@ -10,7 +10,15 @@ import fcntl
 import os
 from typing import Any, Callable
 
-from tagship.host import files, outfit_files, outfit_folders, outfit_ports, outfit_system, outfit_users
+from tagship.host import (
+    files,
+    outfit_files,
+    outfit_folders,
+    outfit_ports,
+    outfit_system,
+    outfit_takeover,
+    outfit_users,
+)
 from tagship.host.context import Args, Context
 from tagship.host.faults import Gone, Problem, failed, from_os_error, usage
 from tagship.host.lifeline import Lifeline
@@ -33,6 +41,13 @@ KINDS: dict[str, tuple[Callable[[Work, Args], State], Callable[[Work, Args], Non
     "port": (outfit_ports.look_port, outfit_ports.make_port),
     "act": (outfit_system.look_act, outfit_system.make_act),
     "loads": (outfit_system.look_act, outfit_system.make_loads),
+    "share": (outfit_takeover.look_share, outfit_takeover.make_share),
+    "beside": (outfit_takeover.look_beside, outfit_takeover.make_beside),
+    "current": (outfit_takeover.look_current, outfit_takeover.make_current),
+    "out": (outfit_takeover.look_out, outfit_takeover.make_out),
+    "gone": (outfit_takeover.look_gone, outfit_takeover.make_gone),
+    "reload": (outfit_takeover.look_reload, outfit_takeover.make_reload),
+    "calm": (outfit_takeover.look_calm, outfit_takeover.make_calm),
 }
 """Who looks at a kind of resource, and who makes it."""
 ALWAYS = ("act", "loads")
@@ -41,11 +56,11 @@ ALWAYS = ("act", "loads")
 
 def look(context: Context, args: Args) -> dict[str, Any]:
     """The verb `look`: how each resource differs, and every reason why it can't be had; changes nothing."""
-    states, refusals = _look(Work(context), _rows(args))
+    states, refusals = look_at(Work(context), rows(args))
     return {
         "states": [state._asdict() for state in states],
         "refusals": [{"what": problem.what, "cure": problem.cure} for problem in refusals],
-        "unfinished": os.path.lexists(_note(args)),
+        "unfinished": os.path.lexists(note(args)),
     }
 
 
@@ -54,40 +69,41 @@ def apply(context: Context, args: Args) -> dict[str, Any]:
 
     `changes` are the numbers of the resources that differed when the plan was made: if others do now, it is refused.
     """
-    work, rows, note = Work(context), _rows(args), _note(args)
+    work, resources, path = Work(context), rows(args), note(args)
     lock = os.open(LOCK, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
-        _take(lock)
-        states, refusals = _look(work, rows)
+        take_lock(lock)
+        states, refusals = look_at(work, resources)
         if refusals:
             raise refusals[0]
         changes = [number for number, state in enumerate(states) if state.differs]
         if changes != args.items("changes"):
             raise Problem("refused", "it changed after it was looked at", "run it again: it will plan anew")
         os.makedirs(NOTES, 0o755, exist_ok=True)
-        files.write(note, b"")  # until its end: a setup that was cut off is known by it, and all acts are done again
-        _make_all(work, rows, set(changes), note)
+        files.write(path, b"")  # until its end: a setup that was cut off is known by it, and all acts are done again
+        make_all(work, resources, set(changes), lambda: files.remove(path))
     finally:
         os.close(lock)
     return {"made": len(changes)}
 
 
-def _make_all(work: Work, rows: list[Args], changes: set[int], note: str) -> None:
+def make_all(work: Work, resources: list[Args], changes: set[int], end: Callable[[], None]) -> None:
+    """Make what is in `changes`, and the acts, or put it back; `end` is called once that is so. Raises `failed`."""
     try:
-        for number, row in enumerate(rows):
-            work.context.progress(number, len(rows), "resources")
+        for number, row in enumerate(resources):
+            work.context.progress(number, len(resources), "resources")
             if number in changes or row.text("kind") in ALWAYS:
                 KINDS[row.text("kind")][1](work, row)
     except (Problem, OSError, Gone) as error:
         work.context.lifeline = Lifeline()  # also where the client is gone: what was changed is still put back
         left = work.put_back()
         if not left:
-            files.remove(note)
+            end()
         if isinstance(error, Gone):
             raise
         problem = error if isinstance(error, Problem) else from_os_error(error)
         raise _told(problem, left) from error
-    files.remove(note)
+    end()
 
 
 def _told(problem: Problem, left: list[str]) -> Problem:
@@ -96,7 +112,8 @@ def _told(problem: Problem, left: list[str]) -> Problem:
     return told
 
 
-def _look(work: Work, rows: list[Args]) -> tuple[list[State], list[Problem]]:
+def look_at(work: Work, rows: list[Args]) -> tuple[list[State], list[Problem]]:
+    """How each differs, and what stands against it."""
     states, refusals = [], []
     for row in rows:
         try:
@@ -109,19 +126,22 @@ def _look(work: Work, rows: list[Args]) -> tuple[list[State], list[Problem]]:
     return states, refusals
 
 
-def _rows(args: Args) -> list[Args]:
-    rows = [Args(row) for row in args.items("resources")]
-    for row in rows:
+def rows(args: Args) -> list[Args]:
+    """The resources of a question. Raises `usage`."""
+    found = [Args(row) for row in args.items("resources")]
+    for row in found:
         if row.text("kind") not in KINDS:
             raise usage("there is no resource of the kind `{}`".format(row.text("kind")))
-    return rows
+    return found
 
 
-def _note(args: Args) -> str:
+def note(args: Args) -> str:
+    """The file that is there while something is being made."""
     return os.path.join(NOTES, ".{}.unfinished".format(os.path.basename(args.text("name"))))
 
 
-def _take(lock: int) -> None:
+def take_lock(lock: int) -> None:
+    """One setup at a time. Raises `locked`."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -45,7 +45,7 @@ def look_folder(work: Work, row: Args) -> State:  # noqa: ARG001
 def make_folder(work: Work, row: Args) -> None:
     """Make it, and those of root's above it; or give it owner and mode. No link is followed on the way."""
     path = os.path.normpath(row.text("path"))
-    parent = _descend(os.path.realpath(os.path.dirname(path)))
+    parent = descend(os.path.realpath(os.path.dirname(path)))
     name = os.path.basename(path)
     try:
         try:
@@ -99,7 +99,7 @@ def _check_way(path: str, owners: set[Optional[int]], *, passed: bool) -> None:
             raise refused(what, "chmod o+x {}, or set another `root`".format(above))
 
 
-def _descend(path: str) -> int:
+def descend(path: str) -> int:
     """Open a folder from / downwards, following no link, and make those that are missing."""
     folder = os.open("/", files.FOLDER)
     for part in [part for part in path.split("/") if part]:

@@ -19,9 +19,9 @@ _LISTENS = "0A"  # TCP_LISTEN of the kernel's tcp_states.h, as proc_net_tcp has 
 def look_port(work: Work, row: Args) -> State:  # noqa: ARG001
     """Raises `refused` where another program listens there."""
     number, program = row.text("number"), row.text("program")
-    sockets = set(_listening(int(number)))
+    sockets = set(listening(int(number)))
     if sockets:
-        for pid, name in _owners(sockets):
+        for pid, name in owners(sockets):
             if name != program:
                 what = "port {} is taken by {} (process {})".format(number, name, pid)
                 raise refused(what, "stop and disable that, or set `nginx.listen` to another port")
@@ -32,7 +32,7 @@ def make_port(work: Work, row: Args) -> None:
     """Never asked for: it never differs."""
 
 
-def _listening(port: int) -> Iterator[str]:
+def listening(port: int) -> Iterator[str]:
     """Inodes of sockets that listen on a port, of whatever address."""
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         for line in (files.read(table) or b"").decode().splitlines()[1:]:
@@ -41,7 +41,7 @@ def _listening(port: int) -> Iterator[str]:
                 yield fields[9]
 
 
-def _owners(sockets: set[str]) -> Iterator[tuple[int, str]]:
+def owners(sockets: set[str]) -> Iterator[tuple[int, str]]:
     """Processes that hold one of the sockets, and their names."""
     wanted = {"socket:[{}]".format(inode) for inode in sockets}
     for name in filter(str.isdigit, os.listdir("/proc")):

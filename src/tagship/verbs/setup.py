@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,5 +40,42 @@ def setup(
         given = Path(key).expanduser() if key else None
         made = Setup(fleet.project, fleet.name, fleet.stage, report)
         return made.run(admin=admin, key=given, dry=is_dry(context))
+
+    on_stage(context, json, stage, limit, work)
+
+
+_OLD = {
+    "upstream": "where the old service listens: ADDRESS:PORT, or unix:/path; none where there are only files",
+    "public": "the old document root on the hosts; else the folder `public` of what `current` is",
+    "share": "NAME=PATH: what releases find at shared/NAME lives at PATH, and stays there; may be repeated",
+    "site": "the old site in nginx's sites-enabled; else the one that names the old service",
+    "undo": "give it all back",
+}
+
+
+@task(help={**HELP, **_ADMIN, **_OLD}, iterable=["share"])
+def adopt(
+    context: Context,
+    share: Sequence[str],
+    stage: str = LOCAL_STAGE,
+    upstream: str = "",
+    public: str = "",
+    site: str = "",
+    undo: bool = False,
+    admin: str = "root",
+    key: str = "",
+    limit: str = "",
+    json: bool = False,
+) -> None:
+    """Take over what serves already, without a gap, as the first release; or --undo it."""
+
+    def work(fleet: OnStage, _report: Report) -> Outcome:
+        from tagship.app.adopt import Adopt, Old  # as above
+
+        given = Path(key).expanduser() if key else None
+        adoption = Adopt(fleet, admin, given)
+        if undo:
+            return adoption.undo(dry=is_dry(context))
+        return adoption.run(Old(upstream, public, tuple(share), site), dry=is_dry(context))
 
     on_stage(context, json, stage, limit, work)

@@ -2,4 +2,4 @@
 
 from tagship.verbs.hosts import deploy, history, plan, releases, rollback, start, status, stop, verify
 from tagship.verbs.live import doctor, env, logs, run
-from tagship.verbs.setup import setup
+from tagship.verbs.setup import adopt, setup

@@ -11,7 +11,7 @@ from tagship.errors import ConfigError
 from tagship.ship.setup.settings import Settings
 
 HELPER = "/usr/local/sbin/tagship-helper"
-_HOMES = ("/home/", "/root/", "/run/user/")
+HOMES = ("/home/", "/root/", "/run/user/")
 
 
 def read(name: str) -> str:
@@ -51,7 +51,7 @@ def variables(settings: Settings) -> dict[str, Any]:
         "stop_seconds": settings.stop_seconds,
         "umask": "0022" if settings.served else "0027",
         # Its own root must stay visible to it, wherever that is.
-        "protect_home": "read-only" if f"{settings.root}/".startswith(_HOMES) else "yes",
+        "protect_home": "read-only" if f"{settings.root}/".startswith(HOMES) else "yes",
     }
 
 

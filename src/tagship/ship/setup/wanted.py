@@ -40,7 +40,7 @@ def wanted(settings: Settings) -> tuple[Resource, ...]:
         *_folders(settings),
         *_files(settings),
         *_acts(settings),
-        *(_nginx(settings) if settings.web else ()),
+        *(site(settings) if settings.web else ()),
         _note(settings),
     )
 
@@ -102,7 +102,8 @@ def _acts(settings: Settings) -> Iterator[Resource]:
     yield Unit(f"{settings.name}.service")
 
 
-def _nginx(settings: Settings) -> Iterator[Resource]:
+def site(settings: Settings) -> Iterator[Resource]:
+    """What makes nginx serve it."""
     available, enabled = (f"{folder}/{settings.name}.conf" for folder in SITES)
     if not settings.nginx.names:
         yield Aside(f"{SITES[1]}/default", ports(settings))

@@ -1,0 +1,149 @@
+"""`fab adopt` on a real host: taken over, deployed to, rolled back, given back, and no request that noticed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from hosts.old import DOMAIN, PORT, ROOT, USER, Clients, Old, noted, put, state, successor
+from verbs.conftest import Make, make
+from verbs.project import Project, Ran
+
+from lab.host import Host
+
+__all__ = ["make"]
+pytestmark = pytest.mark.lab
+
+UPSTREAM = ("--upstream", f"127.0.0.1:{PORT}")
+
+
+@pytest.fixture
+def host(hosts: Callable[[int], list[Host]]) -> Host:
+    """One host, freshly installed."""
+    return hosts(1)[0]
+
+
+@pytest.fixture
+def project(make: Make, host: Host) -> Project:
+    """The application that is to replace the old one."""
+    made = make("notes")
+    successor(made, host)
+    made.tag("v1.0.0")
+    return made
+
+
+def fab(project: Project, verb: str, *words: str, exit: int = 0) -> Ran:
+    """A verb on the stage, which has to end so."""
+    flags = ["--dry"] if "--dry" in words else []
+    done = project.run("fab", *flags, verb, "--stage", "lab", *(word for word in words if word != "--dry"))
+    assert done.exit == exit, done.said
+    return done
+
+
+def capistrano(host: Host) -> Old:
+    """releases/ and current, the data in shared/, all below the root that is to be ours."""
+    tree = f"{ROOT}/releases/20260101120000"
+    old = Old(f"{ROOT}/current", f"{ROOT}/shared/data", f"{ROOT}/shared/media", f"{ROOT}/current/public")
+    old.install(host, tree)
+    host.run("sh", "-c", f"ln -s {tree} {ROOT}/current && chown deploy: {ROOT} {ROOT}/releases", user="root")
+    old.serve(host)
+    return old
+
+
+def plain(host: Host) -> Old:
+    """A real folder called `current`, with the database and the uploads in it."""
+    old = Old(f"{ROOT}/current", f"{ROOT}/current/db", f"{ROOT}/current/uploads", f"{ROOT}/current/public")
+    old.install(host, f"{ROOT}/current")
+    old.serve(host)
+    return old
+
+
+def test_a_capistrano_tree_is_taken_over_and_given_back(host: Host, project: Project) -> None:
+    """Adopt, deploy, deploy, roll back, back to the old one, undo: no request fails, no accepted note is lost."""
+    old = capistrano(host)
+    before = state(host, "/etc/nginx/sites-enabled", f"{ROOT}/releases", f"{ROOT}/current")
+    clients = Clients(host)
+    with clients.at_work():
+        dry = fab(project, "adopt", *UPSTREAM, "--dry").out
+        assert "notes-old.service" in dry
+        assert "sites-enabled/old" in dry
+        assert state(host, "/etc/nginx/sites-enabled", f"{ROOT}/releases", f"{ROOT}/current") == before
+        adopted = fab(project, "adopt", *UPSTREAM).out
+        assert "systemctl disable --now notes-old.service" in adopted
+        assert host.run("readlink", f"{ROOT}/current").stdout == "releases/0001-adopted\n"
+        assert clients.get("/who") == "old"
+        assert clients.get("/static/style.css") == "style\n"
+        assert "nothing to adopt" in fab(project, "adopt", *UPSTREAM).out
+        assert "nothing was changed" in fab(project, "setup").out
+        assert clients.get("/who") == "old"
+        fab(project, "deploy")
+        assert clients.get("/who") == "new"
+        project.tag("v1.1.0")
+        project.write({"version.txt": "two"})
+        project.tag("v1.2.0")
+        fab(project, "deploy")
+        fab(project, "rollback")
+        fab(project, "rollback", "--to", "0001-adopted")
+        assert clients.get("/who") == "old"
+        assert "verify" not in fab(project, "verify").out
+        fab(project, "rollback", "--to", "v1.2.0")
+        fab(project, "adopt", "--undo")
+        assert clients.get("/who") == "old"
+    assert clients.failed == []
+    assert clients.accepted
+    assert noted(host, f"{old.data}/notes.db") >= clients.accepted
+    assert host.run("readlink", f"{ROOT}/current").stdout == f"{ROOT}/releases/20260101120000\n"
+    after = state(host, "/etc/nginx/sites-enabled", f"{ROOT}/releases", f"{ROOT}/current")
+    assert {path: after[path] for path in before} == before
+    assert (
+        after.keys() - before.keys()
+        == {path for path in after if path.startswith(f"{ROOT}/releases/")} - before.keys()
+    )
+    assert host.run("systemctl", "is-active", "notes-lab@0001", check=False).stdout.strip() == "inactive"
+    host.run("systemctl", "restart", "notes-old", user="root")
+
+
+def test_a_folder_called_current_is_taken_over_where_it_lies(host: Host, project: Project) -> None:
+    """A deploy refuses it and names the way; its live database and its uploads stay one set of files throughout."""
+    old = plain(host)
+    host.run("chown", "deploy:", ROOT, user="root")
+    shares = ("--share", f"data={old.data}", "--share", f"media={old.media}")
+    clients = Clients(host)
+    with clients.at_work():
+        fab(project, "adopt", *UPSTREAM, *shares)
+        assert clients.get("/who") == "old"
+        fab(project, "deploy")
+        assert clients.get("/who") == "new"
+        fab(project, "rollback")
+        assert clients.get("/who") == "old"
+        fab(project, "deploy")
+        fab(project, "rollback", "--to", "0001-adopted")
+        host.run("systemctl", "is-active", "notes-old")
+        fab(project, "adopt", "--undo")
+        assert clients.get("/who") == "old"
+    assert clients.failed == []
+    assert noted(host, f"{old.data}/notes.db") >= clients.accepted
+    assert "directory" in host.run("stat", "-c", "%F", f"{ROOT}/current").stdout
+
+
+def test_what_fails_midway_leaves_everything_as_it_was(host: Host, project: Project) -> None:
+    """A site that nginx chokes on, a service that the relay can't reach, data that the service can't write."""
+    old = capistrano(host)
+    tops = ("/etc/nginx", f"{ROOT}/releases/20260101120000", f"{ROOT}/shared", f"{ROOT}/current")
+    before = state(host, *tops)
+    clients = Clients(host)
+    with clients.at_work():
+        put(host, "/etc/nginx/conf.d/broken.conf", "limit_req zone=nowhere;\n", user="root")
+        said = fab(project, "adopt", *UPSTREAM, exit=4).said
+        assert "nginx -t" in said
+        host.run("rm", "/etc/nginx/conf.d/broken.conf", user="root")
+        assert state(host, *tops) == before
+        host.run("chown", "-R", "root:", old.data, user="root")
+        refused = fab(project, "adopt", *UPSTREAM, "--share", f"data={old.data}", exit=3).said
+        assert "couldn't write" in refused
+        host.run("chown", "-R", f"{USER}:", old.data, user="root")
+        nobody = fab(project, "adopt", "--upstream", "127.0.0.1:8009", exit=3).said
+        assert "Connection refused" in nobody
+        assert state(host, *tops) == before
+    assert clients.failed == []
+    assert DOMAIN
