@@ -73,7 +73,8 @@ def _here(on: OnStage) -> tuple[list[Finding], config.App]:
         tag = tags.resolve(on.project.root)
         app = bundle.read_config(on.project.root, tag).app
         found.append(Finding("tag", "ok", f"{tag.name} is what ships next"))
-        found += [Finding("tag", "warn", warning, "if it isn't meant: commit what shall ship, and git tag --annotate it") for warning in tag.warnings]
+        meant = "if it isn't meant: commit what shall ship, and git tag --annotate it"
+        found += [Finding("tag", "warn", warning, meant) for warning in tag.warnings]
     except TagshipError as error:
         found.append(Finding("tag", "bad", error.what, error.cure))
     for host in on.stage.hosts:
