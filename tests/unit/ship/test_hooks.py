@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from invoke.exceptions import Exit
@@ -17,6 +18,7 @@ from unit.ship.fleets import FRONT, MADE, Lab, lab, shipment
 import tagship
 from tagship import hooking
 from tagship.config import Argv, Hook, Host, Service, Stage
+from tagship.config.schema import Phase
 from tagship.errors import Interrupted, Restored
 from tagship.events import Event
 from tagship.hooking import Function, Occasion
@@ -401,6 +403,11 @@ def test_decorated_functions_are_noted_in_order_and_stay_functions() -> None:
     assert noted[0].call is one
     assert noted[0].at == f"{os.path.relpath(__file__)}:{one.__code__.co_firstlineno}"
     del hooking._noted[known:]
+
+
+def test_commands_and_functions_stand_at_the_same_phases() -> None:
+    """What tagship.yml takes and what the decorators take is one list, and the one that is tried above."""
+    assert get_args(Phase) == hooking.PHASES == PHASES
 
 
 @pytest.mark.parametrize("phase", ["canary", "prune", "", None, raises])
