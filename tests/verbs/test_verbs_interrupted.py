@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from verbs.project import Begun, Project, eventually
 
+from tagship.app.stage import open_stage
+from tagship.events import Event
 from tagship.scaffold.reader import get
 
 
@@ -135,3 +137,19 @@ def folders(project: Project) -> set[Path]:
     """What we keep in the project and in the cache; the build's virtualenv (`tools`) is there to be used again."""
     places = (project.folder / ".tagship", project.home / ".cache" / "tagship")
     return {path for place in places for path in place.glob("*") if path.is_dir() and path.name != "tools"}
+
+
+def test_ctrl_c_after_the_last_change_is_told_as_what_it_is(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The release is live by then; "nothing was changed" would be wrong."""
+    for name, value in project.env.items():
+        monkeypatch.setenv(name, value)
+
+    def late(event: Event) -> None:
+        if "answers from" in event.data.get("text", ""):
+            raise KeyboardInterrupt
+
+    outcome = open_stage(project.folder, "local", limit=(), listener=late).deploy(None)
+    assert (outcome.outcome, outcome.release) == ("live", "0001-v1.0.0")
+    assert project.told("fab", "deploy").result["outcome"] == "unchanged"

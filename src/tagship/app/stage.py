@@ -48,10 +48,12 @@ class Table:
 
 @dataclass
 class _News:
-    """What webhooks are told beside the outcome, as it becomes known."""
+    """What webhooks are told, as it becomes known."""
 
     tag: str | None = None
     urls: UrlChanges | None = None
+    outcome: Outcome | None = None
+    """How it ended, as soon as the hosts are done with."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,7 @@ class OnStage:
             self._warn(chosen, config, fleet)
             made = Made(by=owner(), at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"))
             outcome = changing.deploy(fleet, self.stage, shipment, tell, made=made, hooks=self._hooks(), dry=dry)
+            news.outcome = outcome
             if not dry and outcome.outcome in ("live", "unchanged", "degraded"):
                 tagbook.remember(root, chosen.name, chosen.commit)
                 if not self.stage.hosts and outcome.exit == 0:
@@ -103,6 +106,7 @@ class OnStage:
             hooks = self._hooks()
             news.tag = to
             outcome = changing.rollback(fleet, self.stage, self.listener, owner=owner(), to=to, hooks=hooks, dry=dry)
+            news.outcome = outcome
             survey = next(iter(fleet.surveys.values()))
             target = survey.release(outcome.release)
             if target is not None:
@@ -205,7 +209,10 @@ class OnStage:
         return Hooks((*self.project.config.hooks, *noted()), self.project.root)
 
     def _announced(self, verb: str, dry: bool, work: Callable[[_News], Outcome]) -> Outcome:
-        """Do `work`, and tell the project's webhooks how it ended; what it raises is told and raised again."""
+        """Do `work`, and tell the project's webhooks how it ended; what it raises is told and raised again.
+
+        Ctrl-C once the hosts are done with changes nothing of how it ended.
+        """
         began, news = time.monotonic(), _News()
         try:
             outcome = work(news)
@@ -213,6 +220,10 @@ class OnStage:
             if not dry:
                 self._announce(verb, news, outcome_of(error, seconds=time.monotonic() - began))
             raise
+        except KeyboardInterrupt:
+            if news.outcome is None:
+                raise
+            outcome = news.outcome
         if not dry:
             self._announce(verb, news, outcome)
         return outcome
