@@ -52,9 +52,10 @@ def plan_flip(
 def with_pauses(
     flips: tuple[Phase, ...], stage: Stage, service: Service, release: str, runs: Runs
 ) -> tuple[Phase, ...]:
-    """`flips` with the stage's pause between any two, and after it another look at all that has flipped so far.
+    """`flips` with the stage's pause between any two, and after it another look at all that must be well.
 
-    Without that look a canary that dies in the pause would have died for nothing.
+    Without that look a canary that dies in the pause would have died for nothing, and what dies on a host that flips
+    next would become public before anybody knew.
     """
     seconds = float(stage.rollout.pause)
     phases: list[Phase] = []
@@ -63,6 +64,7 @@ def with_pauses(
         if phases and seconds:
             wait = Step(HERE, f"wait {seconds:g} s", "pause", {"seconds": seconds})
             again = [step for host in flipped for step in _proofs(host, stage, service, release, runs)]
+            again += [naming(service.prove_own(host, release), runs[host]) for host in flip.by_host() if runs[host]]
             phases += [Phase("pause", (wait,)), Phase("prove again", tuple(again))]
         flipped += flip.by_host()
         phases.append(flip)

@@ -115,6 +115,23 @@ def test_links_and_locks_outlive_a_pause_that_is_longer_than_their_silence() -> 
     assert all(all(held) for held in seen)
 
 
+def test_what_died_in_a_pause_is_never_public() -> None:
+    """What flips next is asked again on its own socket: it is started once more, or the rollout ends."""
+    made = five(Rollout(canary=1, pause=Seconds(0.05)))
+    public: list[bool] = []
+
+    def listen(event: Event) -> None:
+        if event.name == "step" and event.data["state"] == "begin" and event.data["step"] == "wait 0.05 s":
+            made.hosts["e"].running.discard("0002-v0.2.0")
+        if event.name == "step" and event.host == "e" and event.data["step"].startswith("flip"):
+            public.append("0002-v0.2.0" in made.hosts["e"].running)
+
+    with made.fleet() as fleet:
+        outcome = changing.deploy(fleet, made.stage, shipment("v0.2.0"), listen, made=Made("me", "now"))
+    assert outcome.outcome == "live"
+    assert public == [True, True]
+
+
 @pytest.mark.parametrize("lost", ["a", "e"])
 def test_a_link_that_is_lost_in_a_pause_ends_it_and_puts_everything_back(lost: str) -> None:
     """Whether its host has flipped or not: a host that can't be asked can't be waited for."""
