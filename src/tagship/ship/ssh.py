@@ -26,6 +26,8 @@ KEEPALIVE = (("TCP_KEEPIDLE", 5), ("TCP_KEEPALIVE", 5), ("TCP_KEEPINTVL", 2), ("
 AUTH_TIMEOUT = 15.0
 KNOCKS = 8
 """Connections to one sshd that aren't let in yet, at most: from the eleventh on it drops some (MaxStartups)."""
+PASSED = "keepalive@openssh.com"
+"""A question that sshd answers only once it has stopped counting a connection as one that isn't let in yet."""
 
 _DOORS: dict[str, threading.BoundedSemaphore] = {}
 """Who is at which sshd's door; a jump host has one for the whole fleet behind it."""
@@ -73,9 +75,12 @@ class SshTransport:
             endpoint = self.endpoint()
             gateway: Any = endpoint.proxy_command
             for called, between in self.between(endpoint):
-                gateway = self._open(between, gateway, called, opened)
-            connection = self._open(endpoint, gateway, self.name, opened)
-            channel = connection.transport.open_session(timeout=endpoint.connect_timeout)
+                with _door(between):
+                    gateway = self._open(between, gateway, called, opened)
+                    gateway.transport.global_request(PASSED)  # answered, with a no, by who lets nobody in any more
+            with _door(endpoint):
+                connection = self._open(endpoint, gateway, self.name, opened)
+                channel = connection.transport.open_session(timeout=endpoint.connect_timeout)
             # The one place that quotes: SSH carries one string, which the login shell of the host splits.
             channel.exec_command(shlex.join(argv))
         except (OSError, EOFError, paramiko.SSHException) as error:
@@ -113,8 +118,7 @@ class SshTransport:
         connection.client.set_missing_host_key_policy(judge)
         opened.append(connection)
         try:
-            with _door(endpoint):
-                connection.open()
+            connection.open()
         except HostRefused:
             raise
         except Exception as error:
@@ -207,6 +211,7 @@ class SshChannel:
 
 
 def _door(endpoint: Endpoint) -> threading.BoundedSemaphore:
+    """Held until sshd has answered something behind the login: it lets in a moment before it stops counting."""
     # What a proxy command goes through, only it knows: perhaps the same host for all.
     key = "a proxy" if endpoint.proxy_command else f"{endpoint.hostname}:{endpoint.port}"
     return _DOORS.setdefault(key, threading.BoundedSemaphore(KNOCKS))
