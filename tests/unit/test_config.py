@@ -260,6 +260,10 @@ MISTAKES = [
     (f"{STAGE}    root: /\n", 7, 5, "stages.eu.root", "absolute folder"),
     (STAGE.replace("host: h", "host: -oProxyCommand=x"), 6, 14, "stages.eu.hosts[0].host", "not a host name"),
     (STAGE.replace("{host: h}", "{host: h}, {host: h}"), 6, 25, "stages.eu.hosts[1].host", "named twice"),
+    (STAGE.replace("host: h", "host: h, name: 'a,b'"), 6, 23, "stages.eu.hosts[0].name", "one word"),
+    (STAGE.replace("host: h", 'host: h, name: "a\\nb"'), 6, 23, "stages.eu.hosts[0].name", "one word"),
+    (STAGE.replace("host: h", "host: h, name: ''"), 6, 23, "stages.eu.hosts[0].name", "one word"),
+    (f'{APP}hooks: [{{before: flip, run: ["a\\0b"]}}]\n', 4, 24, "hooks[0].run", "NUL"),
     (STAGE.replace("host: h", "host: h, usr: x"), 6, 23, "stages.eu.hosts[0].usr", "did you mean `user`?"),
 ]
 

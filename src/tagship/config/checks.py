@@ -22,6 +22,7 @@ _SERVER_NAME = re.compile(r"(?:\*\.)?[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252})\Z")
 _LISTEN = re.compile(r"(?:(?:[0-9.]{7,15}|\[[0-9a-fA-F:]+\]):)?[0-9]{1,5}\Z")
 _FILE = re.compile(r"/[A-Za-z0-9._/-]+\Z")
 _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._:-]{0,252})\Z")
+_CALLED = re.compile(r"[^\s,\x00-\x1f\x7f]{1,100}\Z")
 
 
 class Checker:
@@ -199,6 +200,9 @@ class Checker:
             here = (*at, "hosts", index)
             if not _HOST.match(host.host):
                 raise self.error("is not a host name or address", (*here, "host"))
+            if host.name is not None and not _CALLED.match(host.name):
+                cure = "name: web1; --limit and hooks tell names apart by commas"
+                raise self.error("must be one word without commas", (*here, "name"), cure)
             if host.front is not None:
                 self.check_front(host.front, (*here, "front"))
             if host.root is not None:

@@ -74,7 +74,7 @@ def _seconds(value: Any) -> Seconds:
 
 def _argv(value: Any) -> Argv:
     if isinstance(value, list) and value and all(isinstance(word, str) for word in value):
-        return Argv(value)
+        return _whole(Argv(value))
     if not isinstance(value, str):
         raise ValueError("Expected a command: one line of text, or a list of words")
     try:
@@ -84,7 +84,14 @@ def _argv(value: Any) -> Argv:
     for word in words:
         if word in {"|", "||", "&&", "&", ";", ">", ">>", "<"}:
             raise ValueError(f"No shell runs this, so `{word}` means nothing; put it into a script")
-    return Argv(words)
+    return _whole(Argv(words))
+
+
+def _whole(argv: Argv) -> Argv:
+    """What a kernel would take only a part of is no command."""
+    if any("\0" in word for word in argv):
+        raise ValueError("A command can't hold the character NUL")
+    return argv
 
 
 def _host_command(value: Any) -> HostCommand:

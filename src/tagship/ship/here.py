@@ -192,7 +192,7 @@ class Here:
 
 
 def _refuse_text(argv: Sequence[str]) -> None:
-    if isinstance(argv, str) or not argv or not all(isinstance(word, str) for word in argv):
+    if isinstance(argv, str) or not argv or not all(isinstance(word, str) and "\0" not in word for word in argv):
         raise HookFailed(f"{argv!r} is no list of words", cure='a command is a list such as ["git", "status"]')
 
 

@@ -174,6 +174,10 @@ def shouts(occasion: Occasion) -> None:
     occasion.here("rm -r everything")
 
 
+def halves(occasion: Occasion) -> None:
+    occasion.here(["echo", "a\0b"])
+
+
 def fails(occasion: Occasion) -> None:
     occasion.here(["false"])
 
@@ -186,6 +190,7 @@ def fails(occasion: Occasion) -> None:
         (waits, "the hook `waits` is `async`, and nothing awaits it"),
         (strays, "no host of this change is called web9"),
         (shouts, "'rm -r everything' is no list of words"),
+        (halves, "['echo', 'a\\x00b'] is no list of words"),
         (fails, "run false failed: exit status 1"),
     ],
 )
