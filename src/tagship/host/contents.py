@@ -78,7 +78,7 @@ def hash_file(path: str) -> str:
 
 def bytecode(venv: str) -> dict[str, str]:
     """By path below the virtualenv, the SHA-256 of its bytecode, which no RECORD lists; a site alone has none."""
-    if not os.path.isdir(venv):
+    if not _is_own(venv):
         return {}
     return {path[1:]: hash_file(venv + path) for path, _ in walk(venv, "") if path.endswith(".pyc")}
 
@@ -88,7 +88,7 @@ def virtualenv(venv: str, compiled: dict[str, str]) -> list[list[str]]:
     import csv  # only to verify
 
     drift = []
-    found = {path[1:] for path, _ in walk(venv, "")} if os.path.isdir(venv) else set()
+    found = {path[1:] for path, _ in walk(venv, "")} if _is_own(venv) else set()
     listed = set()
     for record in sorted(path for path in found if path.endswith(".dist-info/RECORD")):
         site = os.path.dirname(os.path.dirname(record))
@@ -110,6 +110,11 @@ def virtualenv(venv: str, compiled: dict[str, str]) -> list[list[str]]:
         elif "/site-packages/" in path and path not in listed and not _furniture(path):
             drift.append([path, "not in the release"])
     return drift
+
+
+def _is_own(venv: str) -> bool:
+    """Behind a link it is that of a service that was adopted."""
+    return os.path.isdir(venv) and not os.path.islink(venv)
 
 
 def _furniture(path: str) -> bool:

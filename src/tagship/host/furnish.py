@@ -6,7 +6,7 @@ import os
 import stat
 from typing import Any
 
-from tagship.host import access, assets, environment, envs, files, generated, stored, units
+from tagship.host import access, assets, beside, environment, envs, files, generated, stored, units
 from tagship.host.context import Args, Context
 from tagship.host.declare import open_objects
 from tagship.host.faults import failed
@@ -40,6 +40,7 @@ def furnish(context: Context, args: Args) -> dict[str, Any]:
     if layout.ready is not None:
         link_serials(layout, declared)
     assets.add(layout, declared.rows, open_objects(context))
+    beside.link(layout, release)
     return {}
 
 
