@@ -58,5 +58,6 @@ def share(layout: Layout, path: str, served: bool) -> None:
             os.chmod(above, PASS)  # whatever the umask
     if not os.path.isdir(full):
         os.mkdir(full, OWN)
-    if os.stat(full).st_uid == os.geteuid():  # what others own is as its owner wants it
-        grant(os.path.realpath(full), gid, SERVED if served else WRITABLE)
+    # What others own, or what is linked in, is as its owner wants it.
+    if os.stat(full).st_uid == os.geteuid() and not os.path.islink(full):
+        grant(full, gid, SERVED if served else WRITABLE)
