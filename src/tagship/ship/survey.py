@@ -240,10 +240,10 @@ def root_refusals(survey: HostSurvey) -> tuple[HostRefused, ...]:
     root = survey.root
     found: list[tuple[str, str]] = []
     if survey.current_kind == "directory":
-        cure = f"move {root}/current away on the host; a release will be linked in its place"
+        cure = f"fab adopt takes over what it serves; or move {root}/current away on the host"
         found.append((f"{root}/current is a real directory, not a link of ours", cure))
     elif survey.current_kind == "foreign":
-        cure = f"move {root}/current away on the host, or give this stage another root"
+        cure = f"fab adopt takes over what it serves; or move {root}/current away, or give this stage another root"
         found.append((f"{root}/current points somewhere that is no release of ours", cure))
     if not survey.writable:
         cure = f"on the host: mkdir -p {root} && chown {survey.user} {root}"
