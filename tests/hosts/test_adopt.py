@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from hosts.old import DOMAIN, PORT, ROOT, USER, Clients, Old, noted, put, state, successor
+from hosts.old import PORT, ROOT, Clients, Old, noted, put, state, successor
 from verbs.conftest import Make, make
 from verbs.project import Project, Ran
 
@@ -14,6 +14,19 @@ from lab.host import Host
 __all__ = ["make"]
 pytestmark = pytest.mark.lab
 
+CLOSED = """
+import http.server, os, socketserver, sys
+class Answer(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(204)
+        self.end_headers()
+    def address_string(self):
+        return "nobody"
+server = socketserver.UnixStreamServer(sys.argv[1], Answer)
+os.chmod(sys.argv[1], 0o600)
+server.serve_forever()
+"""
+"""Answers who may connect to its socket: root alone."""
 UPSTREAM = ("--upstream", f"127.0.0.1:{PORT}")
 
 
@@ -138,12 +151,17 @@ def test_what_fails_midway_leaves_everything_as_it_was(host: Host, project: Proj
         assert "nginx -t" in said
         host.run("rm", "/etc/nginx/conf.d/broken.conf", user="root")
         assert state(host, *tops) == before
-        host.run("chown", "-R", "root:", old.data, user="root")
-        refused = fab(project, "adopt", *UPSTREAM, "--share", f"data={old.data}", exit=3).said
-        assert "couldn't write" in refused
-        host.run("chown", "-R", f"{USER}:", old.data, user="root")
         nobody = fab(project, "adopt", "--upstream", "127.0.0.1:8009", exit=3).said
         assert "Connection refused" in nobody
+        unreachable = f"unix:{ROOT}/shared/closed.sock"
+        host.run("systemd-run", "--unit=closed", "--uid=root", "python3", "-c", CLOSED, unreachable[5:], user="root")
+        said = fab(project, "adopt", "--upstream", unreachable, "--site", "old", exit=4).said
+        assert "502" in said
+        assert "Permission denied" in said
+        host.run("sh", "-c", f"systemctl stop closed; rm -f {ROOT}/shared/closed.sock", user="root")
         assert state(host, *tops) == before
     assert clients.failed == []
-    assert DOMAIN
+    host.run("chown", "-R", "root:", old.data, user="root")
+    refused = fab(project, "adopt", *UPSTREAM, "--share", f"data={old.data}", exit=3).said
+    assert "couldn't write" in refused
+    assert "service.user: root" not in refused

@@ -25,6 +25,8 @@ from tagship.host.outfit_work import State, Work, in_the_way
 _EXCHANGE = 2  # RENAME_EXCHANGE of renameat2(2)
 _NEW = "current.new"
 _NOBODY = "65534"
+_OURS = ("env", "id", "run", "start", "taken", "units", "within", "manifest.json", "release.json", "sealed.json")
+"""What lies at the top of a release beside its rooms, where files of the old folder are linked."""
 _WORKER, _LEAVING = b"nginx: worker process", "nginx workers"
 
 
@@ -63,7 +65,14 @@ def make_share(work: Work, row: Args) -> None:
 
 
 def look_beside(work: Work, row: Args) -> State:  # noqa: ARG001
-    """It is always made: the release is new."""
+    """It is always made: the release is new. Raises `refused` where both would have a file of one name."""
+    old = row.optional("old")
+    for name in files.names(old) if old is not None else ():
+        if name in _OURS:
+            raise refused(
+                "{} has the name of something that each release has".format(os.path.join(str(old), name)),
+                "give this stage another `root`, a new folder: then nothing of the old one is touched",
+            )
     return State(True)
 
 
@@ -242,10 +251,10 @@ def _must_be_writable(work: Work, target: str, user: str) -> None:
     first = next(iter(said.splitlines()), target)
     if status or said.strip():
         what = "{} couldn't write to {}".format(user, first if first.startswith("/") else target)
-        cure = (
-            "`service.user: {}` of the stage, who owns it; or let {} write there (chgrp, chmod g+w), to its files too"
-        )
-        raise refused(what, cure.format(_owner(work, target), user))
+        cure, owner = "let {0} write there, to its files too (chgrp -R {0}, chmod -R g+w)", _owner(work, target)
+        if owner not in ("root", "UNKNOWN", ""):
+            cure += "; or say `service.user: {1}` in the stage, who owns it"
+        raise refused(what, cure.format(user, owner))
 
 
 def _owner(work: Work, path: str) -> str:

@@ -146,10 +146,10 @@ def _tell(
     for host, seen in found.items():
         if seen.upstream is not None and seen.upstream.names:
             text = (
-                f"{seen.upstream.unit} names {order.settings[host].root}/current: it runs on, but after the next "
-                f"deploy it can't start there again; have it name {order.kept(host, seen)} before"
+                f"{seen.upstream.unit} names {order.settings[host].root}/current: it goes on finding its files there "
+                f"as long as {release} is kept; they are in {order.kept(host, seen)}"
             )
-            note(listener, text, level="warning", host=host)
+            note(listener, text, host=host)
 
 
 class _Adoption:

@@ -49,7 +49,7 @@ def give_back(
         plans = plans_of(agents, order.name, {host: of.whole for host, of in parts.items()})
         if dry:
             lines = [f"give {order.facts.name} back to what served it before it was adopted as {release}"]
-            lines += [f"  roll back from {others[0]} first, as `fab rollback --to {release}` would"] * bool(others)
+            lines += [f"  first roll back from {one}, as `fab rollback --to {release}` would" for one in others[:1]]
             lines += words.lines(order.facts.name, list(plans.values()))[1:]
             listener(Event("plan", data={"plan": lines, "steps": words.rows(list(plans.values()))}))
             return outcome_of("planned", agents, began, release, previous=next(iter(others), release))
