@@ -21,6 +21,7 @@ _SIZE = re.compile(r"[1-9][0-9]{0,8}[kKmMgG]?\Z")
 _SERVER_NAME = re.compile(r"(?:\*\.)?[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252})\Z")
 _LISTEN = re.compile(r"(?:(?:[0-9.]{7,15}|\[[0-9a-fA-F:]+\]):)?[0-9]{1,5}\Z")
 _FILE = re.compile(r"/[A-Za-z0-9._/-]+\Z")
+_PLAIN = "may have letters, digits and any of . _ - / in it: it stands in files of root's"
 _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._:-]{0,252})\Z")
 _CALLED = re.compile(r"[^\s,\x00-\x1f\x7f]{1,100}\Z")
 
@@ -91,6 +92,7 @@ class Checker:
         for kind in ("dirs", "links"):
             for index, name in enumerate(getattr(app.shared, kind)):
                 self.check_inside(name, ("app", "shared", kind, index))
+                self.check_apart(name, app.shared.dirs, ("app", "shared", kind, index))
         if app.env is not None:
             self.check_inside(app.env, ("app", "env"))
         if not app.probe.path.startswith("/"):
@@ -109,9 +111,12 @@ class Checker:
             self.check_inside(name, ("app", "generated", index))
             if PurePosixPath(name).parts[0] not in ("app", "public") or len(PurePosixPath(name).parts) < 2:
                 raise self.error("must lie below `app/` or `public/`", ("app", "generated", index))
+            self.check_apart(name, app.generated, ("app", "generated", index))
         for index, name in enumerate(app.shared.served):
             if name not in app.shared.dirs:
                 raise self.error("must be one of `dirs` too", ("app", "shared", "served", index))
+            if not _FILE.match(f"/{name}"):
+                raise self.error(_PLAIN, ("app", "shared", "served", index))
 
     def check_roles(self, roles: tuple[str, ...], at: yamltext.Path) -> None:
         for index, role in enumerate(roles):
@@ -191,7 +196,7 @@ class Checker:
             self.check_front(stage.front, (*at, "front"))
         self.check_service(stage, at)
         if stage.root is not None and name != LOCAL_STAGE:
-            self.check_root(stage.root, (*at, "root"))
+            self.check_root(stage.root, (*at, "root"), in_units=stage.runs_units)
         self.check_hosts(stage, at)
 
     def check_hosts(self, stage: Stage, at: yamltext.Path) -> None:
@@ -206,7 +211,7 @@ class Checker:
             if host.front is not None:
                 self.check_front(host.front, (*here, "front"))
             if host.root is not None:
-                self.check_root(host.root, (*here, "root"))
+                self.check_root(host.root, (*here, "root"), in_units=stage.runs_units)
             self.check_roles(host.roles, (*here, "roles"))
             if not host.roles:
                 raise self.error("names no role", (*here, "roles"), "roles: [web]")
@@ -247,10 +252,18 @@ class Checker:
         if not address or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
             raise self.error("must be ADDRESS:PORT, such as 127.0.0.1:8000", at)
 
-    def check_root(self, root: str, at: yamltext.Path) -> None:
+    def check_root(self, root: str, at: yamltext.Path, *, in_units: bool) -> None:
         path = PurePosixPath(root)
         if not path.is_absolute() or ".." in path.parts or len(path.parts) < 2:
             raise self.error("must be an absolute folder below /, without `..`", at)
+        if in_units and not _FILE.match(root):
+            raise self.error(_PLAIN, at, "units and nginx's site name it")
+
+    def check_apart(self, name: str, folders: tuple[str, ...], at: yamltext.Path) -> None:
+        """What lies inside a folder that the service writes to is the service's: nothing of ours can stand there."""
+        for above in PurePosixPath(name).parents:
+            if any(PurePosixPath(folder) == above for folder in folders):
+                raise self.error(f"lies inside {above}, which is named here as a whole", at, "leave one of them out")
 
     def check_inside(self, name: str, at: yamltext.Path) -> None:
         path = PurePosixPath(name)

@@ -185,6 +185,22 @@ def test_a_service_user_is_nobody_elses() -> None:
     assert settings(service=config.Service(user="blog")).user == "blog"
 
 
+@pytest.mark.parametrize("name", ["ALL", "%sudo", "#0", "deploy,ALL", "a b", "deploy\nALL", ""])
+def test_who_deploys_is_one_user_to_sudoers_too(name: str) -> None:
+    """Else a name could let others call the helper, or say more in a file of root's."""
+    with pytest.raises(UsageError, match="can't be who deploys"):
+        settings_of(
+            config.App(name="a"),
+            "b",
+            config.Stage(),
+            config.Host(host="x"),
+            deploy=name,
+            keys=(),
+            keys_shown="",
+            template=None,
+        )
+
+
 @pytest.mark.parametrize(
     ("text", "line", "what"),
     [

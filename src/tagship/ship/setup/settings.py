@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,8 @@ from tagship.errors import UsageError
 LONGEST_USER = 32
 """Characters that Linux allows a user's name."""
 WEB = "web"
+_LOGIN = re.compile(r"[a-z_][a-z0-9_.-]{0,31}")
+"""Who deploys stands in sudoers, where ALL, %group, #0 and a comma have a meaning of their own."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,12 @@ def settings_of(
     template: str | None,
 ) -> Settings:
     """What the outfit of `host` depends on; `deploy` is who logs in there. Raises `UsageError`."""
+    if not _LOGIN.fullmatch(deploy):
+        raise UsageError(
+            f"`{deploy}` can't be who deploys: sudoers would take it for something else",
+            where=host.name or host.host,
+            cure="set `user:` of this host to a name of a-z, 0-9 and . _ -",
+        )
     user = service_user(app.name, name, stage)
     for taken, whose in ((deploy, "who deploys"), (stage.nginx.user, "nginx's")):
         if user == taken:
