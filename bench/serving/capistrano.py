@@ -45,7 +45,7 @@ server {{
 def try_all(host: Host, folder: Path, times: int) -> list[Trial]:
     """Deploy and roll back `times` times under the same load, each way of getting gunicorn to the new code."""
     fleet = Fleet("serving", (host,), {NAME: PORT})
-    project = Project("wsgi", folder / NAME, {"name": "none"}, carries_site=True)
+    project = Project("wsgi", folder / NAME, None, carries_site=True)
     project.write()
     project.release("v1.0.0")
     _equip(host, fleet, folder)
@@ -96,4 +96,4 @@ def _equip(host: Host, fleet: Fleet, folder: Path) -> None:
     write(host, f"/etc/sudoers.d/{NAME}", f"deploy ALL=(root) NOPASSWD: {rights}\n")
     write(host, f"/etc/nginx/sites-enabled/{NAME}.conf", _SITE.format(root=root, port=PORT))
     host.run("systemctl", "daemon-reload", user="root")
-    host.run("systemctl", "start", "nginx", user="root")
+    host.run("systemctl", "reload-or-restart", "nginx", user="root")

@@ -36,9 +36,20 @@ class Project:
 
     kind: str
     home: Path
-    stage: Mapping[str, object]
+    stage: Mapping[str, object] | None
+    """None: another tool deploys it."""
     carries_site: bool = False
     """Whether its tags contain the built site, for tools that build none."""
+
+    @property
+    def name(self) -> str:
+        """Of its stage."""
+        return str(self.stage["name"]) if self.stage else ""
+
+    @property
+    def root(self) -> str:
+        """The stage's folder on its host."""
+        return str(self.stage["root"]) if self.stage else ""
 
     @property
     def paths(self) -> list[str]:
@@ -90,10 +101,11 @@ class Project:
         app: dict[str, object] = {"name": self.kind, "probe": {"path": PAGE}}
         if self.kind != "static":
             app |= {"start": shlex.split(start), "probe": {"path": "/hello", "timeout": PROBE_SECONDS}}
-        stage = {key: value for key, value in self.stage.items() if key != "name"}
-        settings = {
+        settings: dict[str, object] = {
             "app": app,
             "site": {"title": "Served", "url": "http://www.example.org"},
-            "stages": {str(self.stage["name"]): stage},
         }
+        if self.stage:
+            stage = {key: value for key, value in self.stage.items() if key != "name"}
+            settings["stages"] = {str(self.stage["name"]): stage}
         (self.home / "tagship.yml").write_text(yaml.safe_dump(settings, width=1000))

@@ -81,7 +81,7 @@ def come_and_go(project: Project, host: Host, times: int, number: int, *, keep_a
 def refuse_bad(project: Project, host: Host) -> tuple[Trial, Sequence[Attempt]]:
     """A bad release of each sort is deployed under load; none may answer, and no request may fail for it."""
     address = f"{host.address}:{PORTS[project.kind]}"
-    bad = bad_releases(project.kind, str(project.stage["root"]))
+    bad = bad_releases(project.kind, project.root)
     for number, each in enumerate(bad):
         project.release(f"v6.6.{number}", change=each.change, start=each.start)
     tried: list[tuple[str, int, float]] = []

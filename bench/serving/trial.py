@@ -77,7 +77,7 @@ def told(trial: Trial) -> str:
 
 def fab(project: Project, *words: str) -> tuple[int, float, str]:
     """Run `fab` there: its exit code, wall seconds, and all that it said, as JSON lines."""
-    argv = [FAB, *words, "--stage", str(project.stage["name"]), "--json"]
+    argv = [FAB, *words, "--stage", project.name, "--json"]
     began = time.perf_counter()
     done = subprocess.run(argv, cwd=project.home, capture_output=True, text=True, check=False)
     seconds = time.perf_counter() - began
