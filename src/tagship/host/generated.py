@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import Iterator
+from typing import Iterator, Optional
 
 from tagship.host import access, environment, files, helper, rows, stored
 from tagship.host.context import Context
@@ -46,8 +46,8 @@ def take(context: Context, declared: stored.Declared) -> None:
         files.remove_tree(new)
         os.mkdir(new, access.OWN)
         with Folders(new) as folders:
-            for inner, status in _walk(old, path):
-                made.extend(_copy(layout.release(declared.release), path, inner, status, folders, inner in tagged))
+            for inner, status, source in walk(old, path):
+                made.extend(_copy(source, path, inner, status, folders, inner in tagged))
         os.chmod(new, access.OPEN)
         trash = layout.release(declared.release, "taken")
         remove(context, declared.release, trash)
@@ -70,54 +70,69 @@ def remove(context: Context, release: str, path: str) -> None:
         files.remove_tree(path)
 
 
-def _walk(top: str, prefix: str) -> Iterator[tuple[str, os.stat_result]]:
-    """As `tree.walk`, but folders too, each before what is in it; raises `failed` where something can't be read."""
+def walk(top: str, path: str, parent: Optional[int] = None) -> Iterator[tuple[str, os.stat_result, int]]:
+    """Every entry below the folder `top`, which is called `path`: its name, its lstat, the descriptor of its folder.
+
+    A folder comes before what is in it. Nothing is looked up twice by its path: whoever may write there could lead
+    that elsewhere meanwhile. Raises `failed` where something can't be read.
+    """
     try:
-        with os.scandir(top) as found:
-            entries = sorted(found, key=lambda entry: entry.name)
+        folder = os.open(top, files.FOLDER, dir_fd=parent)
     except PermissionError:
-        raise failed("{} can't be read by who deploys".format(prefix), _CURE) from None
-    for entry in entries:
-        status = entry.stat(follow_symlinks=False)
-        path = prefix + "/" + entry.name
-        yield path, status
-        if stat.S_ISDIR(status.st_mode):
-            for inner in _walk(entry.path, path):
-                yield inner
+        raise failed("{} can't be read by who deploys".format(path), _CURE) from None
+    except OSError:
+        raise _changed(path) from None
+    try:
+        for name in sorted(os.listdir(folder)):
+            status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+            yield path + "/" + name, status, folder
+            if stat.S_ISDIR(status.st_mode):
+                for inner in walk(name, path + "/" + name, folder):
+                    yield inner
+    finally:
+        os.close(folder)
+
+
+def _changed(path: str) -> Problem:
+    return failed("{} changed while it was read".format(path), _CURE)
 
 
 def _copy(
-    release: str, top: str, path: str, status: os.stat_result, folders: Folders, is_tagged: bool
+    source: int, top: str, path: str, status: os.stat_result, folders: Folders, is_tagged: bool
 ) -> Iterator[rows.Row]:
-    """Take one entry over; gives the row of one that isn't the tag's."""
-    full = os.path.join(release, path)
+    """Take one entry of the folder `source` over; gives the row of one that isn't the tag's."""
     inner, _, name = path[len(top) + 1 :].rpartition("/")
     if stat.S_ISDIR(status.st_mode):
         folders.open(path[len(top) + 1 :])
     elif stat.S_ISLNK(status.st_mode):
-        target = os.readlink(full)
+        target = os.readlink(name, dir_fd=source)
         os.symlink(target, name, dir_fd=folders.open(inner))
         if not is_tagged:
             yield [path, "l", target]
     elif not stat.S_ISREG(status.st_mode) or status.st_mode & _NEVER:
         raise failed("{} is no plain file (mode {:o})".format(path, status.st_mode), _CURE)
     elif is_tagged and status.st_uid == os.geteuid():
-        os.link(full, name, dst_dir_fd=folders.open(inner), follow_symlinks=False)
+        taken = folders.open(inner)
+        os.link(name, name, src_dir_fd=source, dst_dir_fd=taken, follow_symlinks=False)
+        if os.stat(name, dir_fd=taken, follow_symlinks=False).st_uid != os.geteuid():
+            raise _changed(path)  # with the same content, whoever put it there could write to it later
     else:
-        _copy_file(full, path, name, folders.open(inner))
+        _copy_file(source, path, name, folders.open(inner))
         yield [path, "f", "0" * 64, 0]
 
 
-def _copy_file(full: str, path: str, name: str, folder: int) -> None:
+def _copy_file(folder: int, path: str, name: str, into: int) -> None:
     try:
-        source = os.open(full, files.READ)
+        source = os.open(name, files.READ, dir_fd=folder)
     except PermissionError:
         raise failed("{} can't be read by who deploys".format(path), _CURE) from None
+    except OSError:
+        raise _changed(path) from None
     try:
         found = os.fstat(source)
         if not stat.S_ISREG(found.st_mode):
-            raise failed("{} changed while it was read".format(path), _CURE)
-        target = os.open(name, files.NEW, 0o600, dir_fd=folder)
+            raise _changed(path)
+        target = os.open(name, files.NEW, 0o600, dir_fd=into)
         try:
             for piece in iter(lambda: os.read(source, 1 << 20), b""):
                 files.write_all(target, piece)

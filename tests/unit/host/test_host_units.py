@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from unit.host.client import AgentError, Host, blog, stage_until, until
 
+from tagship.host import generated
+from tagship.host.faults import Problem
 from tagship.host.ready import Ready
 from tagship.host.units import Groups
 
@@ -34,6 +36,23 @@ WORKER = ["python", "-c", "import time; print('at work', flush=True); time.sleep
 def test_a_control_group_tells_part_and_serial(text: str, part: tuple[str, str] | None) -> None:
     """Only groups that root made count: whoever logs in may make some of any name below their own."""
     assert GROUPS.told(text.encode()) == part
+
+
+def test_what_the_service_made_is_never_looked_up_through_a_link(tmp_path: Path) -> None:
+    """It may still write there while that is read: a folder of its own could become a way to what is ours."""
+    (tmp_path / "ours").mkdir()
+    (tmp_path / "ours/key").write_text("secret")
+    (tmp_path / "made/inner").mkdir(parents=True)
+    (tmp_path / "made/inner/key").write_text("theirs")
+    entries = generated.walk(str(tmp_path / "made"), "app/made")
+    assert next(entries)[0] == "app/made/inner"
+    (tmp_path / "made/inner").rename(tmp_path / "made/was")
+    (tmp_path / "made/inner").symlink_to(tmp_path / "ours")
+    with pytest.raises(Problem, match=r"app/made/inner changed while it was read"):
+        next(entries)
+    entries = generated.walk(str(tmp_path / "made/was"), "app/made/was")
+    path, _, folder = next(entries)
+    assert (path, os.fstat(folder).st_ino) == ("app/made/was/key", (tmp_path / "made/was").stat().st_ino)
 
 
 def test_units_run_beside_what_answers_and_end_with_it(host: Host) -> None:
