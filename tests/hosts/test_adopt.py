@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from hosts.old import PORT, ROOT, Clients, Old, noted, put, state, successor
+from hosts.old import PORT, ROOT, Clients, Old, noted, state, successor
+from hosts.outfit import put
 from verbs.conftest import Make, make
 from verbs.project import Project, Ran
 
@@ -58,7 +59,11 @@ def capistrano(host: Host) -> Old:
     tree = f"{ROOT}/releases/20260101120000"
     old = Old(f"{ROOT}/current", f"{ROOT}/shared/data", f"{ROOT}/shared/media", f"{ROOT}/current/public")
     old.install(host, tree)
-    host.run("sh", "-c", f"ln -s {tree} {ROOT}/current && chown deploy: {ROOT} {ROOT}/releases", user="root")
+    script = (
+        f"ln -s {tree} {ROOT}/current && chown deploy: {ROOT} {ROOT}/releases &&"
+        f"chown deploy:www-data {ROOT}/shared && chmod 2775 {ROOT}/shared"
+    )
+    host.run("sh", "-c", script, user="root")
     old.serve(host)
     return old
 
@@ -104,6 +109,7 @@ def test_a_capistrano_tree_is_taken_over_and_given_back(host: Host, project: Pro
         assert clients.get("/who") == "old"
     assert clients.failed == []
     assert clients.accepted
+    assert host.run("stat", "-c", "%U:%G %a", f"{ROOT}/shared").stdout == "deploy:www-data 2775\n"
     assert noted(host, f"{old.data}/notes.db") >= clients.accepted
     assert host.run("readlink", f"{ROOT}/current").stdout == f"{ROOT}/releases/20260101120000\n"
     after = state(host, "/etc/nginx/sites-enabled", f"{ROOT}/releases", f"{ROOT}/current")

@@ -58,6 +58,7 @@ def share(layout: Layout, path: str, served: bool) -> None:
             os.chmod(above, PASS)  # whatever the umask
     if not os.path.isdir(full):
         os.mkdir(full, OWN)
-    # What others own, or what is linked in, is as its owner wants it.
-    if os.stat(full).st_uid == os.geteuid() and not os.path.islink(full):
+    # What others own, what was given to another group, and what is linked in, is as its owner wants it.
+    found = os.lstat(full)
+    if stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and found.st_gid in (gid, os.getegid()):
         grant(full, gid, SERVED if served else WRITABLE)

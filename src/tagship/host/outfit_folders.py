@@ -2,7 +2,7 @@
 
 `folder`: `path`, `owner`, `group`, `mode` (octal), `passed` (whether others must be able to pass through all folders
 above), `ours` (it mustn't be a folder of root's with something in it), `loose` (one that is there and belongs to
-somebody else, or is a link, stays as it is).
+somebody else, or was given to another group, or is a link, stays as it is).
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ def look_folder(work: Work, row: Args) -> State:  # noqa: ARG001
     except FileNotFoundError:
         return State(True)
     loose = bool(row.raw().get("loose")) and os.path.isdir(path)
-    if loose and (stat.S_ISLNK(found.st_mode) or found.st_uid not in (0, owner)):
+    given = found.st_gid not in (0, _gid(row.text("owner")), _gid(row.text("group")))
+    if loose and (stat.S_ISLNK(found.st_mode) or found.st_uid not in (0, owner) or given):
         return State(False)
     if not stat.S_ISDIR(found.st_mode):
         raise in_the_way(path, "is not a folder")

@@ -88,7 +88,7 @@ class Keys(Resource):
 class Folder(Resource):
     """A folder; `passed`: others must be able to pass all above it. `ours`: not one of root's with things in it.
 
-    `loose`: one that is there and belongs to somebody else, or is a link, stays as it is.
+    `loose`: one that is there and belongs to somebody else or another group, or is a link, stays as it is.
     """
 
     kind = "folder"

@@ -72,7 +72,7 @@ def _folders(settings: Settings) -> Iterator[Resource]:
         yield Folder(f"{root}/{name}", deploy, group, "0755")
     for name in ("objects", "state"):
         yield Folder(f"{root}/{name}", deploy, group, "0700")
-    yield Folder(f"{root}/shared", deploy, group, "0751")
+    yield Folder(f"{root}/shared", deploy, group, "0751", loose=True)
     above = {str(parent) for name in settings.shared for parent in PurePosixPath(name).parents} - {"."}
     for name in sorted({*above, *settings.shared}):
         if name in settings.shared:
