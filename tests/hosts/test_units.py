@@ -127,7 +127,11 @@ def test_the_service_writes_nothing_but_what_is_its_own(hosts: Hosts, tmp_path: 
     site = Site(tmp_path, hosts(1))
     (host,) = site.hosts.values()
     site.write(
-        app={"prepare": ["sh make.sh"], "generated": ["public/made", "app/made"], "shared": {"dirs": ["data"]}}
+        app={
+            "prepare": ["sh make.sh"],
+            "generated": ["public/made", "app/made"],
+            "shared": {"dirs": ["data", "media"], "served": ["media"]},
+        }
     )
     site.setup()
     make = """
@@ -158,6 +162,16 @@ def test_the_service_writes_nothing_but_what_is_its_own(hosts: Hosts, tmp_path: 
     assert (status, said.count("Permission denied")) == (7, len(reached) + len(others) + 1), said
     assert as_service(host, "0001", "echo mine >data/mine && cat data/mine && id -un") == (0, f"mine\n{USER}\n")
     assert as_service(host, "0001", f"cat {ROOT}/state/journal.jsonl")[0] != 0
+    # nginx serves what a command left in a served folder, but no file of others that a link there names.
+    host.run("sh", "-c", "echo secret >/srv/w && chown www-data /srv/w && chmod 0400 /srv/w", user="root")
+    leave = "mkdir media/sub && echo seen >media/sub/x && ln -s /srv/w media/w && ln -s sub/x media/y"
+    assert as_service(host, "0001", leave)[0] == 0
+    asked = [
+        host.run("curl", "-s", "-w", "%{http_code}", f"http://127.0.0.1/media/{name}").stdout
+        for name in ("sub/x", "y", "w")
+    ]
+    assert [answer[-9:] for answer in asked[:2]] == ["seen\n200", "seen\n200"]
+    assert asked[2][-3:] == "403"
     for number, script in enumerate(
         (
             "ln -s /etc/passwd ../public/made/x",

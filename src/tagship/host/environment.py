@@ -100,6 +100,7 @@ def within_script(layout: Layout, declared: Declared) -> str:
         "#!/bin/sh",
         "# Runs a command in the environment of {}; written when it was staged.".format(release),
         _READ_ENV,
+        *_umask(layout, declared),
         "cd {} || exit 1".format(shlex.quote(layout.release(release, "app"))),
         _exports(outer(layout, release)),
     ]
@@ -109,6 +110,12 @@ def within_script(layout: Layout, declared: Declared) -> str:
     lines.append("[ ! -L {0} ] || read_env {0}".format(version))
     lines += [_exports(inner(layout, release)), 'exec "$@"']
     return "\n".join(lines) + "\n"
+
+
+def _umask(layout: Layout, declared: Declared) -> list[str]:
+    """What the web server shows of `shared/` it must be able to read, whichever way it was made."""
+    served = declared.settings.get("shared", {}).get("served")
+    return ["umask 0002"] if layout.ready is not None and served else []
 
 
 def start_script(layout: Layout, release: str, argv: Sequence[str]) -> str:
