@@ -76,7 +76,8 @@ class App(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     probe: Probe = Probe()
     shared: Shared = Shared()
     env: str | None = None
-    """A file below `shared/` on the host, mode 0600, with NAME=value lines for the application."""
+    """A file below `shared/` on the host with NAME=value lines for the application: of the service user's group and
+    mode 0640; of mode 0600 where plain processes run."""
 
     @property
     def runs(self) -> bool:
