@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -101,13 +100,11 @@ def test_a_bad_release_is_put_back_and_was_never_public(hosts: Hosts, tmp_path: 
     }
     with Reader(site) as reader:
         for number, (how, (what, said)) in enumerate(faults.items(), 2):
-            began = time.monotonic()
             outcome = site.deploy(f"v{number}", how)
             assert isinstance(outcome.error, Restored), how
             assert what in outcome.error.what, how
             assert any(said in line for line in outcome.error.tail), outcome.error.tail
             assert "hunter2000" not in str(outcome.error.tail)
-            assert time.monotonic() - began < 30
             assert units(host) == {"0001": UP, "0001.worker": UP}
     assert (reader.tags, reader.failures) == (["v1"], [])
     assert host.run("systemctl", "--failed", "--no-legend").stdout == ""

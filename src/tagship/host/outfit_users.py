@@ -83,12 +83,12 @@ def look_keys(work: Work, row: Args) -> State:  # noqa: ARG001
         if folder is None:
             return State(True)
         try:
-            missing = _missing(_read(folder, user), row.texts("lines"))
+            lacking = missing(_read(folder, user), row.texts("lines"))
         finally:
             os.close(folder)
     finally:
         os.close(home)
-    return State(bool(missing), "{} of {} missing".format(len(missing), len(row.texts("lines"))) if missing else "")
+    return State(bool(lacking), "{} of {} missing".format(len(lacking), len(row.texts("lines"))) if lacking else "")
 
 
 def make_keys(work: Work, row: Args) -> None:  # noqa: ARG001
@@ -98,7 +98,7 @@ def make_keys(work: Work, row: Args) -> None:  # noqa: ARG001
     try:
         try:
             os.mkdir(".ssh", 0o700, dir_fd=home)
-            os.chown(".ssh", user.pw_uid, user.pw_gid, dir_fd=home, follow_symlinks=False)
+            _give(home, ".ssh", user)
         except FileExistsError:
             pass
         folder = _ssh(home, user)
@@ -109,7 +109,20 @@ def make_keys(work: Work, row: Args) -> None:  # noqa: ARG001
     try:
         old = _read(folder, user)
         kept = old + "\n" if old and not old.endswith("\n") else old
-        _write(folder, user, kept + "".join(line + "\n" for line in _missing(old, row.texts("lines"))))
+        _write(folder, user, kept + "".join(line + "\n" for line in missing(old, row.texts("lines"))))
+    finally:
+        os.close(folder)
+
+
+def _give(home: int, name: str, user: pwd.struct_passwd) -> None:
+    """Give what we have just made there to the user, who may have put something else into its place by now."""
+    try:
+        folder = os.open(name, files.FOLDER, dir_fd=home)
+    except OSError:
+        return  # whatever it is, `_ssh` refuses it
+    try:
+        if os.fstat(folder).st_uid == os.geteuid():
+            os.fchown(folder, user.pw_uid, user.pw_gid)
     finally:
         os.close(folder)
 
@@ -162,9 +175,10 @@ def _write(folder: int, user: pwd.struct_passwd, text: str) -> None:
     os.fsync(folder)
 
 
-def _missing(text: str, lines: list[str]) -> list[str]:
-    """Those whose key (type and base64, without the comment) stands in no line."""
-    there = {tuple(line.split()[at : at + 2]) for line in text.splitlines() for at in range(len(line.split()))}
+def missing(text: str, lines: list[str]) -> list[str]:
+    """Those whose key (type and base64, without the comment) stands in no line that sshd reads."""
+    rows = [line.split() for line in text.splitlines() if not line.lstrip().startswith("#")]
+    there = {tuple(words[at : at + 2]) for words in rows for at in range(len(words))}
     return [line for line in lines if tuple(line.split()[:2]) not in there]
 
 

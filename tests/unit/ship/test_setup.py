@@ -16,6 +16,7 @@ import pytest
 from tagship import config
 from tagship.errors import ConfigError, UsageError
 from tagship.host import boot, outfit
+from tagship.host.outfit_users import missing
 from tagship.ship.setup import rendering, words
 from tagship.ship.setup.keys import keys_for, shown
 from tagship.ship.setup.resources import Aside, File, Folder, Keys, Needs, Package, Port, Resource, Unit
@@ -279,6 +280,13 @@ def test_the_keys_of_the_identities_are_let_in(tmp_path: Path) -> None:
     assert shown(found[:1]) == f"ed25519 {printed[1]} (one)"
     with pytest.raises(UsageError, match="no public key"):
         keys_for(endpoint(tmp_path / "locked"), None)
+
+
+def test_a_key_counts_as_there_where_sshd_reads_it() -> None:
+    """With options before it and another comment; but not in a line that somebody has commented out."""
+    one, two = "ssh-ed25519 AAAAone me@here", "ssh-rsa AAAAtwo me@here"
+    assert missing(f'# {one}\nfrom="10.0.0.0/8",no-pty ssh-rsa AAAAtwo other\n', [one, two]) == [one]
+    assert missing("", [one, two]) == [one, two]
 
 
 def test_a_given_file_of_keys_is_taken_for_what_it_is(tmp_path: Path) -> None:
