@@ -21,7 +21,7 @@ def reuse(layout: Layout, release: str) -> int:
 
     What isn't as that release's seal recorded is left out: a changed file must not spread.
     """
-    base = newest_sealed(layout, release)
+    base = newest_built(layout, release)
     if base is None:
         return 0
     linked = 0
@@ -58,11 +58,12 @@ def compile_rest(layout: Layout, release: str, python: str, run: Callable[[list[
     return len(todo)
 
 
-def newest_sealed(layout: Layout, release: str) -> Optional[str]:
-    """The newest release on disk, other than `release`, that was sealed."""
+def newest_built(layout: Layout, release: str) -> Optional[str]:
+    """The newest release on disk, other than `release`, that was sealed with a virtualenv: a mere site has none."""
     names = [declared.release for declared in stored.all_declared(layout) if declared.release != release]
     sealed = [name for name in names if os.path.isfile(layout.release(name, stored.SEALED))]
-    return sealed[-1] if sealed else None
+    built = [name for name in sealed if os.path.isdir(layout.release(name, "venv"))]
+    return built[-1] if built else None
 
 
 def _recorded(layout: Layout, release: str) -> Iterator[tuple[str, Any]]:

@@ -121,7 +121,7 @@ def _distrust_cache(layout: Layout, release: str) -> None:
 
     Its files are the cache's own, and uv would link the same ones once more.
     """
-    base = bytecode.newest_sealed(layout, release)
+    base = bytecode.newest_built(layout, release)
     if base is None:
         return
     sealed = os.lstat(layout.release(base, stored.SEALED)).st_mtime_ns

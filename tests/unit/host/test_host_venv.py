@@ -11,7 +11,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from unit.host.client import AgentError, Host, blog, go_live, names, stage_until
+from unit.host.client import AgentError, Host, Release, blog, go_live, names, stage_until
 
 CACHE = Path("~/.cache/tagship-test").expanduser()
 
@@ -229,3 +229,17 @@ def test_uv_s_cache_is_kept_while_nobody_wrote_into_it(host: Host, tmp_path: Pat
     go_live(agent, two, one)
     modules = [(site_packages(host, release.id) / "greet.py").stat().st_ino for release in (one, two)]
     assert modules[0] == modules[1]
+
+
+def test_the_first_release_with_a_virtualenv_follows_one_that_was_only_a_site(host: Host, tmp_path: Path) -> None:
+    """What was sealed before need not have a virtualenv: neither a site has one, nor what was adopted."""
+    agent = host.locked()
+    site = Release(1, "v1", {"public/index.html": b"home"}, start=[], python="python3")
+    missing = agent.ask("declare", **site.declaration(None))["missing"]
+    agent.put(missing, site.packed([key for key, _ in missing]))
+    for verb in ("tree", "furnish", "seal"):
+        agent.ask(verb, release=site.id)
+    wheel = make_wheel(tmp_path, "greet", "1.0", "def say():\n    print('hello')\n")
+    app = blog(2, wheels=[wheel], installer=installer("uv"))
+    stage_until(agent, app, base=site)
+    assert (site_packages(host, app.id) / "greet.py").is_file()
