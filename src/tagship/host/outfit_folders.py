@@ -19,6 +19,9 @@ from tagship.host.context import Args
 from tagship.host.faults import refused
 from tagship.host.outfit_work import State, Work, in_the_way, mode_of
 
+_HOPS = 20
+"""Links on the way to a folder."""
+
 
 def look_folder(work: Work, row: Args) -> State:  # noqa: ARG001
     """Whether owner, group and mode are as wanted. Raises `refused` for what isn't a folder, or somebody else's."""
@@ -44,9 +47,9 @@ def look_folder(work: Work, row: Args) -> State:  # noqa: ARG001
 
 
 def make_folder(work: Work, row: Args) -> None:
-    """Make it, and those of root's above it; or give it owner and mode. No link is followed on the way."""
+    """Make it, and those of root's above it; or give it owner and mode. On the way only root's links are followed."""
     path = os.path.normpath(row.text("path"))
-    parent = descend(os.path.realpath(os.path.dirname(path)))
+    parent = descend(os.path.dirname(path))
     name = os.path.basename(path)
     try:
         try:
@@ -56,8 +59,8 @@ def make_folder(work: Work, row: Args) -> None:
             pass
         folder = os.open(name, files.FOLDER, dir_fd=parent)
         try:
-            before = os.fstat(folder)
-            work.owe(path, lambda: _give(path, before.st_uid, before.st_gid, stat.S_IMODE(before.st_mode)))
+            before, same = os.fstat(folder), os.dup(folder)  # by its path, another could be put back
+            work.owe(path, lambda: _give(same, before.st_uid, before.st_gid, stat.S_IMODE(before.st_mode)))
             os.fchown(folder, pwd.getpwnam(row.text("owner")).pw_uid, grp.getgrnam(row.text("group")).gr_gid)
             os.fchmod(folder, mode_of(row.text("mode")))
         finally:
@@ -101,29 +104,61 @@ def _check_way(path: str, owners: set[Optional[int]], *, passed: bool) -> None:
 
 
 def descend(path: str) -> int:
-    """Open a folder from / downwards, following no link, and make those that are missing."""
-    folder = os.open("/", files.FOLDER)
-    for part in [part for part in path.split("/") if part]:
-        try:
-            try:
-                inner = os.open(part, files.FOLDER, dir_fd=folder)
-            except FileNotFoundError:
-                os.mkdir(part, 0o755, dir_fd=folder)
-                inner = os.open(part, files.FOLDER, dir_fd=folder)
-                os.fchmod(inner, 0o755)  # whatever the umask
-        finally:
+    """Open a folder from / downwards, and make those that are missing. Raises `refused` at a link that isn't root's.
+
+    Whoever deploys may put one into the way at any moment, so each part is looked up in the folder above, held open.
+    """
+    folder, rest, hops = os.open("/", files.FOLDER), _parts(path), 0
+    try:
+        while rest:
+            name = rest.pop()
+            target = _link_of_root(name, folder)
+            if target is None:
+                inner = _enter(name, folder)
+            elif hops < _HOPS:
+                hops += 1
+                rest += _parts(target)
+                inner = os.open("/" if target.startswith("/") else ".", files.FOLDER, dir_fd=folder)
+            else:
+                raise in_the_way(path, "leads round in circles")
             os.close(folder)
-        folder = inner
+            folder = inner
+    except BaseException:
+        os.close(folder)
+        raise
     return folder
 
 
-def _give(path: str, uid: int, gid: int, mode: int) -> None:
-    folder = os.open(path, files.FOLDER)
+def _parts(path: str) -> list[str]:
+    """The parts of a path, the last one first."""
+    return [part for part in reversed(path.split("/")) if part not in ("", ".")]
+
+
+def _link_of_root(name: str, folder: int) -> Optional[str]:
     try:
-        os.fchown(folder, uid, gid)
-        os.fchmod(folder, mode)
-    finally:
-        os.close(folder)
+        found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    if not stat.S_ISLNK(found.st_mode):
+        return None
+    if found.st_uid != 0:
+        raise refused("`{}`, on the way, is a link that isn't root's".format(name), "set another `root`")
+    return os.readlink(name, dir_fd=folder)
+
+
+def _enter(name: str, folder: int) -> int:
+    try:
+        return os.open(name, files.FOLDER, dir_fd=folder)
+    except FileNotFoundError:
+        os.mkdir(name, 0o755, dir_fd=folder)
+    inner = os.open(name, files.FOLDER, dir_fd=folder)
+    os.fchmod(inner, 0o755)  # whatever the umask
+    return inner
+
+
+def _give(folder: int, uid: int, gid: int, mode: int) -> None:
+    os.fchown(folder, uid, gid)
+    os.fchmod(folder, mode)
 
 
 def _remove_empty(path: str) -> None:
