@@ -35,7 +35,7 @@ def site(settings: Settings) -> str:
 
 
 def variables(settings: Settings) -> dict[str, Any]:
-    """What a template may name (docs/serving.md tells people)."""
+    """What a template may name (the head of nginx.conf.j2 tells people)."""
     return {
         "name": settings.name,
         "app": settings.app,
