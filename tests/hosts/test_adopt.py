@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from hosts.old import PORT, ROOT, Clients, Old, noted, state, successor
+from hosts.old import DOMAIN, PORT, ROOT, Clients, Old, noted, state, successor
 from hosts.outfit import put
 from verbs.conftest import Make, make
-from verbs.project import Project, Ran
+from verbs.project import Project, Ran, eventually
 
 from lab.host import Host
 
@@ -171,3 +171,32 @@ def test_what_fails_midway_leaves_everything_as_it_was(host: Host, project: Proj
     refused = fab(project, "adopt", *UPSTREAM, "--share", f"data={old.data}", exit=3).said
     assert "couldn't write" in refused
     assert "service.user: root" not in refused
+
+
+def test_a_client_that_dies_midway_leaves_everything_as_it_was(host: Host, project: Project) -> None:
+    """The agents put it back by themselves, whatever was under way; the next adoption clears up after them."""
+    capistrano(host)
+    tops = ("/etc/nginx", f"{ROOT}/releases/20260101120000", f"{ROOT}/shared", f"{ROOT}/current")
+    before = state(host, *tops)
+    clients = Clients(host)
+
+    def as_before() -> bool:
+        over = host.run("test", "-e", "/etc/tagship/.notes-lab.unfinished", check=False).returncode != 0
+        running = host.run("pgrep", "-f", "relay.py", check=False).stdout
+        return over and not running and state(host, *tops) == before
+
+    with clients.at_work():
+        for phase in ("start", "switch", "prove"):
+            with project.begun("fab", "adopt", "--stage", "lab", *UPSTREAM) as begun:
+                assert begun.process.stdout
+                told = iter(begun.process.stdout)
+                assert any(f'"phase": "{phase}"' in line or f'"phase":"{phase}"' in line for line in told), phase
+                begun.process.kill()
+            eventually(as_before, f"killed during `{phase}`, it isn't as it was")
+        fab(project, "adopt", *UPSTREAM)
+        assert clients.get("/who") == "old"
+    assert clients.failed == []
+    host.reboot()
+    curl = "curl -sf --retry 10 --retry-delay 1 --retry-max-time 20 --retry-all-errors"
+    who = host.run("sh", "-c", f"{curl} -H 'Host: {DOMAIN}' http://127.0.0.1/who").stdout
+    assert who == "old"

@@ -19,9 +19,11 @@ _OWN = ("run", "public", "env")
 
 
 def link(layout: Layout, release: str) -> None:
-    """Give `release` the links of the newest adopted one, but for names that it has itself."""
+    """Give `release` the links of the newest adopted one, but for its own names; an adopted one has its own links."""
+    if _is_adopted(layout, release):
+        return
     found = [name for name in files.names(layout.releases) if name.endswith(ADOPTED) and ID.match(name)]
-    old = next((name for name in reversed(found) if name != release and _is_adopted(layout, name)), None)
+    old = next((name for name in reversed(found) if _is_adopted(layout, name)), None)
     for name in files.names(layout.release(old)) if old else ():
         theirs, ours = layout.release(str(old), name), layout.release(release, name)
         if name not in _OWN and os.path.islink(theirs) and not os.path.lexists(ours):

@@ -9,9 +9,10 @@ import os
 import pwd
 import re
 import socket
+import time
 from typing import Any, Callable, Optional
 
-from tagship.host import files, http, outfit, outfit_ports, survey
+from tagship.host import files, http, lock, outfit, outfit_ports, survey
 from tagship.host.context import Args, Context
 from tagship.host.faults import Problem, refused
 from tagship.host.journal import Journal
@@ -21,8 +22,8 @@ from tagship.host.outfit_takeover import kind_of
 from tagship.host.outfit_work import Work
 
 SITES = "/etc/nginx/sites-enabled"
-_PARTS, _LOCK = "adopt parts", "adopt lock"
-_PATIENCE = 5.0
+_PARTS, _LOCK, _GONE = "adopt parts", "adopt lock", "adopt gone"
+_GLANCE, _PATIENCE = 5.0, 15.0  # seconds for an answer, and for another agent to end
 _UNIT = re.compile(rb"^[^:\n]*:[^:\n]*:/.*?([^/\n]+\.service)", re.M)
 _NAMES = ("127.0.0.1", "localhost", "[::1]", "0.0.0.0")  # noqa: S104  how a site may call this host
 
@@ -53,7 +54,7 @@ def take(context: Context, args: Args) -> dict[str, Any]:
     """The verb `take`: make what differs of `resources`, in order, or put this part back.
 
     With `changes`, exactly those must differ. Units that `stops`, a pattern, names are stopped before this part is
-    put back.
+    put back; `root` tells whose they are.
     """
     work, rows, note = Work(context), outfit.rows(args), outfit.note(args)
     parts = _parts(context, note)
@@ -68,7 +69,8 @@ def take(context: Context, args: Args) -> dict[str, Any]:
     outfit.make_all(work, rows, set(changes), lambda: None)
     stops = args.optional("stops")
     if stops is not None:
-        work.owe(stops, lambda: work.ask(["systemctl", "stop", stops]))
+        path = Layout(args.text("root")).lock
+        work.owe(stops, lambda: _stop(work, stops, path))
     parts.append(work)
     return {"made": len(changes)}
 
@@ -94,9 +96,9 @@ def _parts(context: Context, note: str) -> list[Work]:
     if found:
         return found
     if _LOCK not in context.opened:
-        lock = os.open(outfit.LOCK, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        outfit.take_lock(lock)
-        context.opened[_LOCK] = lock
+        held = os.open(outfit.LOCK, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        outfit.take_lock(held)
+        context.opened[_LOCK] = held
         context.endings.append(lambda: _put_all_back(context, note))
     parts: list[Work] = context.opened.setdefault(_PARTS, [])
     return parts
@@ -107,16 +109,25 @@ def _put_all_back(context: Context, note: str) -> None:
     parts: list[Work] = context.opened.get(_PARTS, [])
     if _LOCK in context.opened:
         context.lifeline = Lifeline()
+        context.opened[_GONE] = True
         left = [line for work in reversed(parts) for line in work.put_back()]
         if not left:
             files.remove(note)
 
 
 def _end(context: Context, args: Args) -> None:
-    lock = context.opened.pop(_LOCK, None)
-    if lock is not None:
+    held = context.opened.pop(_LOCK, None)
+    if held is not None:
         files.remove(outfit.note(args))
-        os.close(lock)
+        os.close(held)
+
+
+def _stop(work: Work, units: str, path: str) -> None:
+    """End what runs of ours; where the client is gone, the agent of who deploys hears of that too, and goes first."""
+    deadline = time.monotonic() + (_PATIENCE if _GONE in work.context.opened else 0)
+    while lock.read_holder(path) is not None and time.monotonic() < deadline:
+        work.context.lifeline.wait(0.05)
+    work.ask(["systemctl", "stop", units])
 
 
 def _words(current: str, upstream: Optional[str], public: Optional[str]) -> list[str]:
@@ -147,7 +158,7 @@ def _upstream(work: Work, upstream: str, current: str, args: Args) -> dict[str, 
     """Who answers there, and how: asked once for what a release's probe will ask."""
     found: dict[str, Any] = {"status": 0, "fault": "", "pid": None, "unit": "", "user": "", "names": False}
     try:
-        answer = http.ask(_way(upstream), args.text("path"), args.text("host"), _PATIENCE)
+        answer = http.ask(_way(upstream), args.text("path"), args.text("host"), _GLANCE)
         found["status"] = answer.status
     except (OSError, ValueError) as error:
         found["fault"] = http.words(error)

@@ -25,6 +25,7 @@ from tagship.host.outfit_work import State, Work, in_the_way
 _EXCHANGE = 2  # RENAME_EXCHANGE of renameat2(2)
 _NEW = "current.new"
 _NOBODY = "65534"
+_SOON = 5.0  # seconds in which nginx has begun with new workers
 _OURS = ("env", "id", "run", "start", "taken", "units", "within", "manifest.json", "release.json", "sealed.json")
 """What lies at the top of a release beside its rooms, where files of the old folder are linked."""
 _WORKER, _LEAVING = b"nginx: worker process", "nginx workers"
@@ -213,8 +214,12 @@ def make_reload(work: Work, row: Args) -> None:
 
 
 def _reload(work: Work, row: Args) -> None:
-    work.context.opened[_LEAVING] = _workers()
+    before = work.context.opened[_LEAVING] = _workers()
     work.run(["systemctl", "reload", "nginx.service"], "nginx can't be reloaded", row.text("cure"))
+    # It returns before there are new workers; a second reload must not take them for none.
+    deadline = time.monotonic() + _SOON
+    while not _workers() - before and time.monotonic() < deadline:
+        work.context.lifeline.wait(0.02)
 
 
 def look_calm(work: Work, row: Args) -> State:  # noqa: ARG001

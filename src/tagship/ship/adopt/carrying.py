@@ -196,7 +196,8 @@ class _Adoption:
     def _prepare(self, host: str) -> None:
         parts = self._parts[host]
         changes = [number for number in self._plans[host].changes if number < len(parts.prepare)]
-        self._taking.take(host, parts.prepare, changes=changes, stops=f"{self._order.name}@*.service")
+        more = {"stops": f"{self._order.name}@*.service", "root": self._order.settings[host].root}
+        self._taking.take(host, parts.prepare, changes=changes, **more)
 
     def _stage(self, fleet: Fleet, host: str) -> None:
         link = fleet.link(host)
@@ -204,6 +205,9 @@ class _Adoption:
         shipment = shipment_of(self._order.app, self._order.wishes.upstream, found.status if found else 200)
         (steps,) = staging(shipment, self._order.facts, self._order.made, self._release, [host]).values()
         self._taking.owe(host, "the release", lambda: _quiet(link.call("unstage", {"release": self._release})))
+        for known in fleet.surveys[host].releases:
+            if known.state == "unfinished":  # of an adoption that was cut off
+                link.call("unstage", {"release": known.id})
         missing: list[tuple[str, int]] = []
         for step in steps:
             if step.verb == "seal":  # what is linked in is sealed too

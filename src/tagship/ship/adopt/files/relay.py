@@ -13,6 +13,8 @@ import sys
 PIECE = 64 * 1024
 QUEUE = 511
 """Connections that wait to be taken, as many as nginx's own default."""
+PATIENCE = 5.0
+"""Seconds that a request which can't be passed on may pause."""
 SORRY = b"the service that was here before doesn't answer\n"
 UNREACHABLE = (
     b"HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/plain\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s"
@@ -37,14 +39,25 @@ async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None
         sink.write_eof()
 
 
+async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Say so, and hear the request out: a socket closed with something unread in it takes the answer along."""
+    writer.write(UNREACHABLE)
+    writer.write_eof()
+    try:
+        while await asyncio.wait_for(reader.read(PIECE), PATIENCE):
+            continue
+    except (OSError, asyncio.TimeoutError):  # noqa: UP041  its own until Python 3.11
+        writer.transport.abort()  # nobody is left who could be told
+    writer.close()
+
+
 async def both(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, upstream: str) -> None:
     """Both directions of one connection; one that breaks takes the other with it, and no end is made up."""
     try:
         their_reader, their_writer = await reach(upstream)
     except OSError as error:
         sys.stderr.write(f"{upstream}: {error}\n")
-        writer.write(UNREACHABLE)
-        writer.close()
+        await refuse(reader, writer)
         return
     pumps = [asyncio.ensure_future(pump(reader, their_writer)), asyncio.ensure_future(pump(their_reader, writer))]
     try:
