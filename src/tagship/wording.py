@@ -112,7 +112,7 @@ def finding_lines(data: Mapping[str, Any]) -> Iterator[Line]:
 
 def failure_lines(failure: Failure) -> Iterator[Line]:
     """Where, what, where each host stands, cure, and what else was said: last lines of output, paths, reasons."""
-    word = _WORDS.get(failure.exit, "failed")
+    word = failure.outcome if failure.outcome == "failed" else _WORDS.get(failure.exit, "failed")
     where = f"{failure.where}: " if failure.where else ""
     yield f"{word}: {where}{failure.what}", "bold red"
     for name, state in failure.hosts.items():

@@ -16,7 +16,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from tagship.errors import Degraded, HostRefused, Locked, Restored, TagshipError, UsageError
+from tagship.errors import Degraded, HostRefused, Locked, Restored, RunFailed, TagshipError, UsageError
 from tagship.events import Event, note
 from tagship.masks import HIDDEN
 from tagship.report import Report
@@ -173,6 +173,11 @@ def test_a_failure_says_where_what_cure_and_the_last_lines() -> None:
         "  cure: fab deploy",
         "    | red?",
     ]
+
+
+def test_a_command_of_fab_run_that_failed_is_not_called_restored() -> None:
+    """Exit 4 has two outcomes: nothing was put back where nothing of ours was changed."""
+    assert spoken(error=RunFailed("the command failed"))[1] == "failed: the command failed\n"
 
 
 def test_a_lock_names_its_holder() -> None:
