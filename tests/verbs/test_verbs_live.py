@@ -240,6 +240,7 @@ def test_a_variable_is_taken_away_again(live: Project) -> None:
         ("TOKEN=sentinel", b"", "no place on the command line"),
         ("TAGSHIP_SOCKET", b"sentinel", "sets TAGSHIP_SOCKET itself"),
         ("PYTHONUNBUFFERED", b"sentinel", "itself"),
+        ("PATH", b"sentinel", "sets PATH itself"),
     ],
 )
 def test_what_an_env_file_cannot_hold_is_refused(live: Project, name: str, value: bytes, words: str) -> None:

@@ -25,7 +25,7 @@ from tagship.ship.locks import Claim, give_back, take_all
 Values = Mapping[str, str]
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
-_OURS = re.compile(r"TAGSHIP_.*|VIRTUAL_ENV|PYTHONDONTWRITEBYTECODE|PYTHONUNBUFFERED|SPT_NOENV")
+_OURS = re.compile(r"TAGSHIP_.*|PATH|VIRTUAL_ENV|PYTHONDONTWRITEBYTECODE|PYTHONUNBUFFERED|SPT_NOENV")
 _LARGEST = 100_000
 """Bytes of a value: the kernel gives no program a longer one than 128 KiB."""
 
