@@ -151,7 +151,10 @@ class OnStage:
         ill = ", ".join(status.host for status in found if status.current and not status.well)
         if ill:
             error = Degraded(
-                "what is live isn't well", hosts={}, where=ill, cure="fab deploy starts and proves it again"
+                "what is live isn't well",
+                hosts={},
+                where=ill,
+                cure="fab start, or fab deploy, starts and proves it again",
             )
             outcome = replace(outcome, outcome=error.outcome, exit=error.exit_code, error=error)
         return Table(("host", "release", "since", "age", "pid", "memory", "health", "drift"), rows, outcome)

@@ -109,7 +109,7 @@ def wait_until_well(context: Context, probe: Probe, ask: Callable[[float], str],
         if time.monotonic() > deadline:
             raise failed(
                 "not well within {:g} s: {}".format(probe.timeout, fault or "too few good answers in a row"),
-                "look at the service's log; or raise `app.probe.timeout`",
+                "mend what the last lines of its log say; or, if it is only slow, raise `app.probe.timeout`",
             )
         context.lifeline.wait(pause)
         pause = min(pause * 1.5, _LAST)

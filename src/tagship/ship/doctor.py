@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from tagship.amounts import human_bytes
 from tagship.errors import HostRefused, TagshipError
 from tagship.ship.readiness import Wanted, no_front, unready
 from tagship.ship.survey import HostSurvey, Room, env_refusals, refusals
@@ -126,7 +127,7 @@ def _disk(one: Seen, _survey: HostSurvey, _asked: Asked) -> Iterator[tuple[Level
     disk = one.facts["disk"]
     cure = "free some, or keep fewer releases (`keep:`)"
     if disk["free"] < LOW_BYTES:
-        yield "warn", f"{disk['free'] / 1e9:.1f} GB free of {disk['size'] / 1e9:.1f}", cure
+        yield "warn", f"{human_bytes(disk['free'])} free of {human_bytes(disk['size'])}", cure
     if disk["inodes_free"] is not None and disk["inodes_free"] < LOW_FILES:
         yield "warn", f"{disk['inodes_free']:,} inodes free of {disk['inodes']:,}", cure
 

@@ -113,5 +113,5 @@ def _no_target(surveys: Mapping[str, HostSurvey], stage: Stage, what: str) -> Re
         for host, survey in surveys.items()
         for release in survey.releases
     ]
-    cure = "name one that was left with --to, or tag a mended one and deploy it"
+    cure = "name one that was left with --to, or fab deploy --tag an older or a mended one"
     return Refused(what, where=stage.name, cure=cure, tail=rows)

@@ -246,7 +246,8 @@ def root_refusals(survey: HostSurvey) -> tuple[HostRefused, ...]:
         cure = f"fab adopt takes over what it serves; or move {root}/current away, or give this stage another root"
         found.append((f"{root}/current points somewhere that is no release of ours", cure))
     if not survey.writable:
-        cure = f"on the host: mkdir -p {root} && chown {survey.user} {root}"
+        made = "fab setup makes it again, and its owner"
+        cure = made if survey.service else f"on the host: mkdir -p {root} && chown {survey.user} {root}"
         found.append((f"{survey.user} can't write to {root}", cure))
     return tuple(HostRefused(what, host=survey.host, cure=cure) for what, cure in found)
 
