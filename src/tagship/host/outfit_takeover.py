@@ -48,7 +48,7 @@ def look_share(work: Work, row: Args) -> State:
 def make_share(work: Work, row: Args) -> None:
     """Link it, in place of another link or an empty folder; the data stays where it is."""
     path, target = row.text("path"), row.text("target")
-    folder = descend(os.path.realpath(os.path.dirname(path)))
+    folder = descend(os.path.dirname(path))
     try:
         name = os.path.basename(path)
         if os.path.islink(path):
@@ -82,7 +82,7 @@ def make_beside(work: Work, row: Args) -> None:  # noqa: ARG001
 
     Where both have a folder of one name, its content is linked. Goes with the release, so nothing is owed.
     """
-    folder = descend(os.path.realpath(row.text("folder")))
+    folder = descend(row.text("folder"))
     try:
         public = row.optional("public")
         if public is not None:
@@ -140,7 +140,7 @@ def make_current(work: Work, row: Args) -> None:
     root, to = os.path.realpath(row.text("root")), row.text("to")
     current, kept = os.path.join(root, "current"), row.optional("kept") or ""
     kind, words = kind_of(current)
-    folder = descend(root)
+    folder = descend(row.text("root"))
     try:
         if to == "link" and kind == "directory":
             os.symlink(row.text("target"), kept, dir_fd=folder)
