@@ -22,7 +22,7 @@ ARROWS: dict[str, frozenset[str]] = {
     "app": BASE | {"amounts", "hooking", "masks", "press", "release", "ship"},
     "press": BASE,
     "release": BASE,
-    "ship": BASE | {"hooking"},
+    "ship": BASE | {"amounts", "hooking"},
     "host": frozenset(),
     "hooking": frozenset(),
     "scaffold": frozenset({"errors", "report"}),
