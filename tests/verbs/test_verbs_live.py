@@ -275,9 +275,10 @@ def test_on_a_terminal_the_value_is_asked_for_and_not_shown(live: Project) -> No
 
 def test_the_environment_is_of_the_whole_stage(live: Project) -> None:
     """A part of the hosts can't have a newer one; and what can't be planned is said."""
-    for flags, words in ((("--limit", "web9"), "web9"), (("--stage", "nowhere"), "nowhere")):
-        done = live.run("fab", "env", "set", "NAME", *flags)
-        assert (done.exit, words in done.err) == (2, True), done.said
+    part = live.run("fab", "env", "set", "NAME", "--limit", "web9")
+    assert (part.exit, "web9" in part.err) == (2, True), part.said
+    nowhere = live.run("fab", "env", "set", "NAME", "--stage", "nowhere")
+    assert (nowhere.exit, "nowhere" in nowhere.err) == (2, True), nowhere.said
     dry = live.run("fab", "--dry", "env", "unset", "NAME")
     assert (dry.exit, "--dry" in dry.err) == (2, True), dry.said
 
