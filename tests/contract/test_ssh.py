@@ -180,6 +180,26 @@ def test_a_fleet_behind_one_sshd_does_not_break_down_its_door(tmp_path: Path) ->
         assert crew.errors == {}
 
 
+def test_a_fleet_behind_a_jump_host_does_not_break_down_that_ones_door(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who passes through it is let in there too, and counts until the machine in between has taken note."""
+    with run_sshd(tmp_path / "jump", startups="10:100:10") as jump:
+        user_key = jump.identity.with_suffix(".pub").read_text().strip()
+        with run_sshd(tmp_path / "inner", authorized=user_key) as server:
+            config = tmp_path / "ssh_config"
+            config.write_text(
+                f"Host inner\n HostName 127.0.0.1\n Port {server.port}\n"
+                f" ProxyJump {jump.user}@127.0.0.1:{jump.port}\n"
+                f"Host *\n User {jump.user}\n IdentityFile {jump.identity}\n UserKnownHostsFile {tmp_path}/known\n"
+            )
+            (tmp_path / "known").write_text(jump.known_hosts.read_text() + server.known_hosts.read_text())
+            monkeypatch.setenv("TAGSHIP_SSH_CONFIG", str(config))
+            crew = Crew(lambda _: SshTransport("web", "inner").connect(["true"]).close(), map(str, range(32)), 32)
+            assert crew.wait(60)
+            assert crew.errors == {}
+
+
 def test_the_agents_of_these_tests_have_a_home_of_their_own(sshd: Sshd, home: Path) -> None:
     """Nothing that a test leaves may land in the home of whoever runs it."""
     channel = ssh_transport(sshd).connect(["sh", "-c", "echo $HOME"])
