@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import pwd
 import stat
 import time
 
@@ -20,6 +21,7 @@ from tagship.host import files
 from tagship.host.context import Args
 from tagship.host.faults import failed, refused
 from tagship.host.outfit_folders import descend
+from tagship.host.outfit_users import may_log_in
 from tagship.host.outfit_work import State, Work, in_the_way
 
 _EXCHANGE = 2  # RENAME_EXCHANGE of renameat2(2)
@@ -257,9 +259,18 @@ def _must_be_writable(work: Work, target: str, user: str) -> None:
     if status or said.strip():
         what = "{} couldn't write to {}".format(user, first if first.startswith("/") else target)
         cure, owner = "let {0} write there, to its files too (chgrp -R {0}, chmod -R g+w)", _owner(work, target)
-        if owner not in ("root", "UNKNOWN", ""):
+        if _could_be_service(owner):
             cure += "; or say `service.user: {1}` in the stage, who owns it"
         raise refused(what, cure.format(user, owner))
+
+
+def _could_be_service(user: str) -> bool:
+    """Whether `fab setup` would take it for a service user: it isn't root, and nobody logs in as it."""
+    try:
+        found = pwd.getpwnam(user)
+    except KeyError:
+        return False
+    return found.pw_uid != 0 and not may_log_in(found)
 
 
 def _owner(work: Work, path: str) -> str:

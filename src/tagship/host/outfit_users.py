@@ -22,6 +22,11 @@ _OTHERS = {"deploy": ("user",), "service": ("user", "deploy")}
 """As what other apps on the host must not have a user: nobody's service user is shared, nor made to log in."""
 
 
+def may_log_in(user: pwd.struct_passwd) -> bool:
+    """Whether the user's shell lets anybody in."""
+    return os.path.basename(user.pw_shell) not in _NO_LOGIN
+
+
 def look_user(work: Work, row: Args) -> State:  # noqa: ARG001
     """Whether it is there. Raises `refused` where the name is taken by something unfit."""
     name, part = row.text("name"), row.text("part")
@@ -33,7 +38,7 @@ def look_user(work: Work, row: Args) -> State:  # noqa: ARG001
     if found.pw_uid == 0:
         cure = "set `user:` of this host to another one" if part == "deploy" else "set `service.user` to another one"
         raise refused("{} is root, and must not be the {} user".format(name, part), cure)
-    logs_in = os.path.basename(found.pw_shell) not in _NO_LOGIN
+    logs_in = may_log_in(found)
     if part == "deploy" and not logs_in:
         raise refused("{} can't log in: its shell is {}".format(name, found.pw_shell), "chsh -s /bin/bash " + name)
     if part == "service" and logs_in:
