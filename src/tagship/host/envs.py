@@ -10,6 +10,7 @@ import re
 from typing import Optional
 
 from tagship.host import envfile, files
+from tagship.host.faults import Problem
 from tagship.host.layout import ID, Layout
 
 FOLDER = LINK = "env"
@@ -75,5 +76,11 @@ def secrets(layout: Layout, env_file: Optional[str]) -> dict[str, str]:
         places.append(os.path.join(layout.shared, env_file))
     found: dict[str, str] = {}
     for where in places:
-        found.update((where + " " + name, value) for name, value in envfile.read(where, layout.ready).items())
+        try:
+            values = envfile.read(where, layout.ready)
+        except Problem:
+            if os.path.lexists(where):
+                raise
+            continue  # a deploy has pruned it meanwhile
+        found.update((where + " " + name, value) for name, value in values.items())
     return found

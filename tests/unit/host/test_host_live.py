@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ from typing import Any
 import pytest
 from unit.host.client import Agent, AgentError, Host, blog, go_live, until
 
-from tagship.host import boot, frames
+from tagship.host import boot, envs, files, frames
+from tagship.host.layout import Layout
 
 
 @pytest.fixture
@@ -194,3 +196,24 @@ def test_a_log_that_is_cut_or_pruned_goes_on(live: Host) -> None:
     live.path("state", "log", "0002.unit-worker.log").write_text("begun\n")
     live.path("state", "log", "0002.stage.log").write_text("of no service\n")
     assert next_line() == [[None, "0002.worker", "begun"]]
+
+
+def test_secrets_are_known_while_versions_come_and_go(tmp_path: Path) -> None:
+    """Who follows the logs asks for them at each page, without the lock under which a deploy prunes."""
+    layout = Layout(str(tmp_path))
+    (tmp_path / "env").mkdir()
+
+    def deploy() -> None:
+        for number in range(1, 8000, 40):
+            for version in range(number, number + 40):
+                files.place(envs.path(layout, version), b"TOKEN=goes\n", 0o600)
+            envs.prune(layout)
+
+    deploys = threading.Thread(target=deploy)
+    deploys.start()
+    try:
+        while deploys.is_alive():
+            envs.secrets(layout, None)
+    finally:
+        deploys.join()
+    assert set(envs.secrets(layout, None).values()) == {"goes"}
