@@ -8,7 +8,6 @@ import signal
 import pytest
 from _pytest.terminal import TerminalReporter
 
-
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A run in the background of a script ignores Ctrl-C, and so would all that the tests start and interrupt.
     signal.signal(signal.SIGINT, signal.default_int_handler)
