@@ -93,7 +93,7 @@ def logs(
 
 @task(help={**HELP, "role": "only hosts that are for this"})
 def run(context: Context, stage: str = LOCAL_STAGE, limit: str = "", role: str = "", json: bool = False) -> None:
-    """Run what follows `--` in the environment of what is live, on every host."""
+    """Run what follows `--` in the environment of what is live."""
 
     def work(report: Report) -> Outcome:
         from tagship.app import live  # as above
@@ -119,7 +119,7 @@ def env(
     limit: str = "",
     json: bool = False,
 ) -> None:
-    """List the variables of a stage, or `fab env set NAME`, `unset NAME`: the value comes from a prompt or stdin."""
+    """List the stage's variables; `fab env set NAME`, `unset NAME`, `copy`."""
 
     def work(fleet: OnStage, report: Report) -> Outcome:
         from tagship.app import live  # as above
@@ -145,7 +145,7 @@ def env(
 
 @task(help=HELP)
 def doctor(context: Context, stage: str = LOCAL_STAGE, limit: str = "", json: bool = False) -> None:
-    """Check all that a deploy needs, here and on the hosts, and say what to do about each finding."""
+    """Check all that a deploy needs, before it is needed."""
 
     def work(report: Report) -> Outcome:
         from tagship.app.doctor import examine_stage  # as above

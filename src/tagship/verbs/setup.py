@@ -32,7 +32,7 @@ def setup(
     limit: str = "",
     json: bool = False,
 ) -> None:
-    """Make hosts ready for deploys: users, units, nginx; twice changes nothing."""
+    """Make hosts ready for deploys: users, units, nginx."""
 
     def work(fleet: OnStage, report: Report) -> Outcome:
         from tagship.app.setup import Setup  # only when the verb runs, so that `fab --list` stays quick
@@ -67,7 +67,7 @@ def adopt(
     limit: str = "",
     json: bool = False,
 ) -> None:
-    """Take over what serves already, without a gap, as the first release; or --undo it."""
+    """Take over what serves already, without a gap; or give it back."""
 
     def work(fleet: OnStage, _report: Report) -> Outcome:
         from tagship.app.adopt import Adopt, Old  # as above
