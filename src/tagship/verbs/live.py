@@ -119,7 +119,7 @@ def env(
     limit: str = "",
     json: bool = False,
 ) -> None:
-    """List the stage's variables; `set NAME`, `unset NAME` or `copy` them."""
+    """List the stage's variables; `set NAME`, `unset NAME`, `copy`."""
 
     def work(fleet: OnStage, report: Report) -> Outcome:
         from tagship.app import live  # as above
