@@ -63,17 +63,17 @@ def main(folder: Path, times: int) -> None:
 
 
 def _write(home: Path, hosts: Sequence[Host]) -> None:
-    """A site whose `prepare` sleeps, and a stage of each size, with as many roots as that takes on every host."""
+    """A site with a hook that sleeps on hosts, and a stage of each size, of as many roots as that takes."""
     sleeps = ["sleep", f"{sum(RECORDED.values()):.2f}"]
     stages = {f"of-{size}": _stage(hosts, size) for size in SIZES}
     settings = {
-        "app": {"name": "many", "prepare": [sleeps]},
+        "app": {"name": "many"},
+        "hooks": [{"run": sleeps, "after": "stage", "on": "hosts"}],
         "site": {"title": "Many", "url": "http://www.example.org"},
         "stages": stages,
     }
     (home / "posts").mkdir(parents=True)
     (home / "tagship.yml").write_text(yaml.safe_dump(settings))
-    (home / "requirements.lock").write_text("")
     (home / "fabfile.py").write_text("from tagship.verbs.hosts import deploy\n")
     (home / ".gitignore").write_text(".tagship/\n__pycache__/\n")
     git(home, "init", "--quiet", "--initial-branch=main")

@@ -45,7 +45,7 @@ class Ansible:
             "release": f"{root}/releases/{values['BENCH_RELEASE']}",
             "tag": tag,
             "repository": values["BENCH_REPOSITORY"],
-            "unit": values["BENCH_UNIT"],
+            "restart": values["BENCH_RESTART"],
             "wheels": values["BENCH_WHEELS"],
             "ansible_user": "deploy",
             "ansible_ssh_private_key_file": values["BENCH_KEY"],

@@ -33,6 +33,15 @@ class Fleet:
         """What runs the application for a tool that doesn't do so itself."""
         return f"web-{tool}-{self.name}.service"
 
+    def restart(self, tool: str, action: str = "restart") -> str:
+        """What a tool that doesn't run the application tells the host's shell: restart it, and wait until it answers.
+
+        One command, so that it costs one round trip.
+        """
+        asked = f"curl --silent --output /dev/null http://127.0.0.1:{self.ports[tool]}/"
+        waits = f"timeout 20 sh -c 'until {asked}; do sleep 0.05; done'"
+        return f"sudo systemctl {action} {self.unit(tool)} && {waits}"
+
 
 @dataclass(frozen=True)
 class Ground:

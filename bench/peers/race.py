@@ -111,7 +111,7 @@ def _race(ground: Ground, tools: Sequence[Peer], times: int) -> list[Figure]:
 
 
 def _check(tool: Peer, fleet: Fleet, number: int) -> None:
-    """End the run unless tag v1.`number`.0 is what every host of the fleet is on, its dependencies included."""
+    """End the run unless every host of the fleet has tag v1.`number`.0, its dependencies included, and serves it."""
     for host in fleet.hosts:
         current = f"{fleet.root(tool.name)}/current"
         look = f"{IMPORTS}; import modules.m000 as m; print(m.VALUE)"
@@ -120,6 +120,6 @@ def _check(tool: Peer, fleet: Fleet, number: int) -> None:
         if found != str(number):
             raise SystemExit(f"{tool.name} left {host.name} of {fleet.name} at {found}, not {number}")
         url = f"http://127.0.0.1:{fleet.ports[tool.name]}/"
-        page = host.run("curl", "-sS", "--retry", "20", "--retry-connrefused", "--retry-delay", "1", url).stdout
+        page = host.run("curl", "-sS", url).stdout
         if page != f"value {number}":
             raise SystemExit(f"{tool.name} left {host.name} of {fleet.name} serving {page!r}, not value {number}")

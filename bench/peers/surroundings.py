@@ -14,13 +14,13 @@ LOCK = Path(__file__).with_name("requirements.lock")
 _SERIALS = itertools.count(1)
 
 
-def surroundings(ground: Ground, fleet: Fleet, tool: str, tag: str) -> dict[str, str]:
+def surroundings(ground: Ground, fleet: Fleet, tool: str, tag: str, *, action: str = "restart") -> dict[str, str]:
     """Environment variables for one run of a tool; each run's release has a name of its own."""
     host = fleet.hosts[0]
     return {
         "BENCH_HOSTS": ",".join(fleet.addresses),
         "BENCH_ROOT": fleet.root(tool),
-        "BENCH_UNIT": fleet.unit(tool),
+        "BENCH_RESTART": fleet.restart(tool, action),
         "BENCH_RELEASE": f"{next(_SERIALS):06}",
         "BENCH_TAG": tag,
         "BENCH_REPOSITORY": ground.repository,

@@ -79,7 +79,7 @@ def _try(ground: Ground, project: Project, times: int, number: int, action: str,
 
 
 def _cap(ground: Ground, fleet: Fleet, tag: str, task: str, action: str) -> float:
-    env = surroundings(ground, fleet, NAME, tag) | {"BENCH_ACTION": action}
+    env = surroundings(ground, fleet, NAME, tag, action=action)
     return timing.run(["cap", "production", task], ground.scratch / "cap", env=env)[0]
 
 

@@ -26,7 +26,7 @@ after "deploy:updated", "venv:install"
 namespace :web do
   task :restart do
     on release_roles :all do
-      execute :sudo, :systemctl, ENV.fetch("BENCH_ACTION", "restart"), ENV.fetch("BENCH_UNIT")
+      execute ENV.fetch("BENCH_RESTART")
     end
   end
 end

@@ -20,4 +20,4 @@ pip.packages(
     ),
 )
 files.link(name="Switch", path=f"{root}/current", target=release)
-server.shell(name="Restart", commands=[f"sudo systemctl restart {os.environ['BENCH_UNIT']}"])
+server.shell(name="Restart", commands=[os.environ["BENCH_RESTART"]])
