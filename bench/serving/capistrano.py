@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bench import timing
 from bench.hosts import own, send_wheels, serve_repositories, write
-from bench.peers.capistrano import lay_out
+from bench.peers.capistrano import Capistrano, lay_out
 from bench.peers.peer import WHEELS, Fleet, Ground
 from bench.peers.surroundings import surroundings
 from bench.serving.projects import FILES, STARTS, Project
@@ -75,7 +75,7 @@ def _try(ground: Ground, project: Project, times: int, number: int, action: str,
         return seconds
 
     address = f"{fleet.hosts[0].address}:{PORT}"
-    return observe(f"Capistrano, {ACTIONS[action]}", project, address, work, keep_alive=keep_alive)
+    return observe(f"{Capistrano().version()}, {ACTIONS[action]}", project, address, work, keep_alive=keep_alive)
 
 
 def _cap(ground: Ground, fleet: Fleet, tag: str, task: str, action: str) -> float:

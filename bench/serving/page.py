@@ -12,7 +12,7 @@ import jinja2
 
 from bench.serving.clients import LINGER, LONG, UPLOAD_BYTES
 from bench.serving.load import CONNECTIONS, TIMEOUT
-from bench.serving.projects import DOWNLOAD_BYTES, MEMORY, PROBE_SECONDS, SERVERS
+from bench.serving.projects import DOWNLOAD_BYTES, FILES, MEMORY, PROBE_SECONDS, SERVERS, STARTS
 from bench.serving.proof import Attempt, Pair
 from bench.serving.trial import Trial
 from lab.host import Host
@@ -37,7 +37,15 @@ def describe(host: Host) -> str:
     python = host.run("python3", "--version").stdout.split()[1]
     debian = host.run("cat", "/etc/debian_version").stdout.strip()
     wrk = subprocess.run(["wrk", "--version"], capture_output=True, text=True, check=False).stdout.split()[1]
-    return f"wrk {wrk}; on the host Debian {debian}, nginx {nginx}, Python {python}"
+    servers = ", ".join(_locked(kind) for kind in STARTS)
+    return f"wrk {wrk.rpartition('/')[2]}; on the host Debian {debian}, nginx {nginx}, Python {python}, {servers}"
+
+
+def _locked(kind: str) -> str:
+    """The server of one kind of application, as its lock has it: `gunicorn 23.0.0`."""
+    lines = (FILES / kind / "requirements.lock").read_text().splitlines()
+    (found,) = [line for line in lines if line.startswith(f"{SERVERS[kind]}==")]
+    return found.split()[0].replace("==", " ")
 
 
 def write(path: Path, run: Run) -> None:
