@@ -26,7 +26,7 @@ class Figure:
 
 def machine() -> str:
     """When and on what this is measured, in one line; the load is what others made of it at this moment."""
-    load = os.getloadavg()[0]
+    load, kernel = os.getloadavg()[0], platform.release().partition("-")[0]
     return (
         f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, Python {platform.python_version()}, "
         f"{platform.system()} {platform.release().partition('-')[0]}, load {load:.1f}"
