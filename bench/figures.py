@@ -29,7 +29,7 @@ def machine() -> str:
     load, kernel = os.getloadavg()[0], platform.release().partition("-")[0]
     return (
         f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, Python {platform.python_version()}, "
-        f"{platform.system()} {platform.release().partition('-')[0]}, load {load:.1f}"
+        f"{platform.system()} {kernel}, load {load:.1f}"
     )
 
 
