@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from press_project import HELLO, refused, site
+from unit.press_project import HELLO, refused, site
 
 POST = "posts/2026-11-02-bad.md"
 

@@ -12,7 +12,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from press_project import CLOCK, HELLO, made, read, site, snapshot, write
+from unit.press_project import CLOCK, HELLO, made, read, site, snapshot, write
 
 from tagship.errors import UsageError
 from tagship.press.build import build
@@ -332,7 +332,7 @@ import os, sys
 from datetime import datetime, UTC
 from pathlib import Path
 sys.path.insert(0, sys.argv[3])
-from press_project import CLOCK, SITE
+from unit.press_project import CLOCK, SITE
 from tagship.press.build import build
 os.umask(int(sys.argv[4], 8))
 build(Path(sys.argv[1]), Path(sys.argv[2]), SITE, clock=CLOCK)
@@ -350,7 +350,7 @@ def test_a_build_is_the_same_bytes_anywhere(tmp_path: Path) -> None:
         ("a", "out1", "022", {"TZ": "UTC", "PYTHONHASHSEED": "1", "LC_ALL": "C"}),
         ("deeper/b", "out2", "077", {"TZ": "Pacific/Kiritimati", "PYTHONHASHSEED": "99", "LC_ALL": "C.UTF-8"}),
     ):
-        argv = [sys.executable, "-c", _BUILD, tmp_path / project, tmp_path / out, Path(__file__).parent, umask]
+        argv = [sys.executable, "-c", _BUILD, tmp_path / project, tmp_path / out, Path(__file__).parents[1], umask]
         subprocess.run(argv, check=True, env={**os.environ, **extra}, cwd=tmp_path)
     first = snapshot(tmp_path / "out1")
     assert first == snapshot(tmp_path / "out2")

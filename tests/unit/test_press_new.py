@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from press_project import CLOCK, SITE, made, site
+from unit.press_project import CLOCK, SITE, made, site
 
 from tagship.errors import UsageError
 from tagship.press import content, slugs

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from press_project import CLOCK, HELLO, SITE, snapshot, write
+from unit.press_project import CLOCK, HELLO, SITE, snapshot, write
 
 from tagship.errors import ContentError, UsageError
 from tagship.press.build import BuildReport

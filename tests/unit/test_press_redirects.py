@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from press_project import HELLO, made, site
+from unit.press_project import HELLO, made, site
 
 from tagship import config
 from tagship.config import redirects

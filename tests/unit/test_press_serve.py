@@ -16,7 +16,7 @@ from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 
 import pytest
-from press_project import HELLO, SITE, site, snapshot, write
+from unit.press_project import HELLO, SITE, site, snapshot, write
 
 from tagship.errors import UsageError
 from tagship.press import serve
@@ -202,7 +202,7 @@ _SERVE = """
 import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
-from press_project import SITE
+from unit.press_project import SITE
 from tagship.press.serve import Built, serve
 def told(event):
     print(type(event).__name__, flush=True)
@@ -215,7 +215,7 @@ def test_ctrl_c_ends_it_cleanly(tmp_path: Path) -> None:
     """No traceback, no folder left in the temporary directory, exit code 0."""
     write(tmp_path / "project", HELLO)
     (tmp_path / "tmp").mkdir()
-    argv = [sys.executable, "-c", _SERVE, tmp_path / "project", Path(__file__).parent]
+    argv = [sys.executable, "-c", _SERVE, tmp_path / "project", Path(__file__).parents[1]]
     env = {**os.environ, "TMPDIR": str(tmp_path / "tmp")}
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env) as process:
         assert process.stdout is not None

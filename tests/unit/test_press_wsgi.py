@@ -14,7 +14,7 @@ from types import ModuleType
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import pytest
-from press_project import CLOCK, HELLO, SITE, write
+from unit.press_project import CLOCK, HELLO, SITE, write
 
 from tagship.press.build import build
 

@@ -9,7 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from release_case import CONFIG, MakeWheel, Repo
+from unit.release.release_case import CONFIG, MakeWheel, Repo
 
 
 @pytest.fixture(autouse=True)

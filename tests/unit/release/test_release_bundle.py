@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from release_case import CONFIG, MakeWheel, Repo
+from unit.release.release_case import CONFIG, MakeWheel, Repo
 
 from tagship.config import Config
 from tagship.errors import BundleRefused, CommandFailed, ConfigError, ContentError, TagRefused

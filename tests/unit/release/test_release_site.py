@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from release_case import Repo
+from unit.release.release_case import Repo
 
 from tagship.config import Config
 from tagship.errors import BundleRefused

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from release_case import Repo
+from unit.release.release_case import Repo
 
 from tagship.errors import TagRefused, UsageError
 from tagship.release import tagbook, tags

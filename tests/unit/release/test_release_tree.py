@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from release_case import Repo
+from unit.release.release_case import Repo
 
 from tagship.errors import BundleRefused
 from tagship.release import paths, tree

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from packaging import tags as pep425
 from packaging.markers import default_environment
-from release_case import MakeWheel
+from unit.release.release_case import MakeWheel
 
 from tagship.config import Target
 from tagship.errors import BundleRefused
