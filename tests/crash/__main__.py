@@ -1,0 +1,89 @@
+"""`python -m crash [--full] [--only NAME] [--point P] [--seed N] [--json]`: run the matrix of faults, tell what held."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+import tempfile
+import time
+from datetime import date
+from pathlib import Path
+
+from crash import rows
+from crash.matrix import ROWS, Row, Trial, Violation
+from crash.waiting import PARTS
+
+from lab.needs import missing
+
+assert rows  # importing them fills the matrix
+SEED = 1
+
+
+def run_row(row: Row, *, full: bool, seed: int, only: str | None = None) -> Trial:
+    """One row, in a scratch folder of its own."""
+    with tempfile.TemporaryDirectory(prefix="tf-") as folder:  # short: sockets lie below it
+        trial = Trial(row.name, full, seed, Path(folder).resolve(), only)
+        if row.waits_for is not None:
+            if PARTS[row.waits_for]():
+                trial.violations.append(Violation("-", seed, f"{row.waits_for} is here, and nothing shows this row"))
+        elif row.lab and (why := missing()):
+            trial.violations.append(Violation("-", seed, f"not run: {why}"))
+        else:
+            assert row.run is not None
+            row.run(trial)
+        return trial
+
+
+def main() -> None:
+    """Read the command line, run what it names, print a line a row; the exit status is 1 if anything was violated."""
+    parser = argparse.ArgumentParser(prog="python -m crash", description=__doc__)
+    parser.add_argument("--full", action="store_true", help="all points and repetitions (else a short pass)")
+    parser.add_argument("--quick", action="store_true", help="the short pass, which is what happens without --full")
+    parser.add_argument("--only", choices=list(ROWS), help="one row")
+    parser.add_argument("--point", help="one point of that row, as a violation names it")
+    parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument("--json", action="store_true", help="JSON Lines")
+    flags = parser.parse_args()
+    if flags.point is not None and flags.only is None:
+        parser.error("--point needs --only")
+    if flags.full and flags.quick:
+        parser.error("--full or --quick")
+    chosen = [ROWS[flags.only]] if flags.only else [row for row in ROWS.values() if row.quick or flags.full]
+    if not flags.json:
+        machine = (
+            f"{os.cpu_count()} cores, Python {platform.python_version()}, {platform.system()} {platform.release()}"
+        )
+        print(f"{'full' if flags.full else 'quick'} run, {date.today()}, seed {flags.seed}, {machine}\n", flush=True)
+        print("| fault | points | repetitions | violations | seconds |\n|---|---|---|---|---|", flush=True)
+    found = 0
+    for row in chosen:
+        began = time.monotonic()
+        trial = run_row(row, full=flags.full, seed=flags.seed, only=flags.point)
+        found += len(trial.violations)
+        _tell(row, trial, time.monotonic() - began, as_json=flags.json)
+    sys.exit(1 if found else 0)
+
+
+def _tell(row: Row, trial: Trial, seconds: float, *, as_json: bool) -> None:
+    waits = row.waits_for is not None and not trial.violations
+    if as_json:
+        counts = {"points": trial.points, "repetitions": trial.repetitions, "violations": len(trial.violations)}
+        more = {"waits_for": row.waits_for} if waits else {}
+        print(json.dumps({"fault": row.name, **counts, "seed": trial.seed, **more}), flush=True)
+    elif waits:
+        print(f"| {row.name} | waits for {row.waits_for} | | | |", flush=True)
+    else:
+        cells = (row.name, trial.points, trial.repetitions, len(trial.violations), f"{seconds:.0f}")
+        print("| {} | {} | {} | {} | {} |".format(*cells), flush=True)
+    for note in trial.notes:
+        print(f"  {row.name}: {note}", file=sys.stderr, flush=True)
+    for violation in trial.violations:
+        print(f"VIOLATED {row.name} --point {violation.point} --seed {violation.seed}", file=sys.stderr)
+        print("".join(f"  | {line}\n" for line in violation.what.splitlines()), file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()
