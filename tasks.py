@@ -81,6 +81,31 @@ def bench(_context: Context, only: str = "", times: int = 0) -> None:
     _run(sys.executable, "-m", "bench", *(["--times", str(times)] if times else []), *([only] if only else []))
 
 
+@task(
+    help={
+        "quick": "a part of the points of each fault, in under 10 minutes (the default)",
+        "full": "every point, and the repetitions that docs/faults.md tells of: hours",
+        "only": "one fault",
+        "point": "one point of that fault, as a violation names it",
+        "seed": "of all that is chance",
+    }
+)
+def faults(
+    _context: Context,
+    quick: bool = False,
+    full: bool = False,
+    only: str = "",
+    point: str = "",
+    seed: int = 1,
+    json: bool = False,
+) -> None:
+    """Kill, cut, fill, tamper and race: inject every fault that we promise to survive, and tell what held."""
+    switches = [f"--{name}" for name, on in (("quick", quick), ("full", full), ("json", json)) if on]
+    named = [word for flag, value in (("--only", only), ("--point", point)) if value for word in (flag, value)]
+    argv = [sys.executable, "-m", "crash", *switches, *named, "--seed", str(seed)]
+    _run(*argv, env={**os.environ, "PYTHONPATH": os.pathsep.join(("tests", "."))}, told=not json)
+
+
 @task
 def lock(_context: Context) -> None:
     """Compile every lock again, hash by hash, with the newest versions that fit."""
@@ -98,9 +123,10 @@ def _tool(name: str) -> str:
     return str(Path(sys.executable).with_name(name))
 
 
-def _run(*argv: str, env: dict[str, str] | None = None) -> None:
-    """Show a command, run it with our own input and output, and leave with its exit code if it fails."""
-    Report().lines(f"$ {' '.join([Path(argv[0]).name, *argv[1:]])}")
+def _run(*argv: str, env: dict[str, str] | None = None, told: bool = True) -> None:
+    """Show a command, if `told`, run it with our own input and output, and leave with its exit code if it fails."""
+    if told:
+        Report().lines(f"$ {' '.join([Path(argv[0]).name, *argv[1:]])}")
     try:
         done = subprocess.run(argv, check=False, env=env)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""`python -m crash [--full] [--only NAME] [--point P] [--seed N] [--json]`: run the matrix of faults, tell what held."""
+"""`python -m crash [--full] [--only NAME] [--point P] [--seed N] [--json]`: run the matrix of faults."""
 
 from __future__ import annotations
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
-import os
 import re
 import stat
 import threading
@@ -44,7 +43,7 @@ def current(host: Standing) -> str | None:
     """The release that `current` names; raises where it is anything but a link to a release, or not there at all."""
     link = host.root / "current"
     try:
-        target = os.readlink(link)
+        target = str(link.readlink())
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -66,7 +65,7 @@ def o1_old_or_new(host: Standing, allowed: Collection[str | None]) -> str | None
 
 
 def whole(host: Standing, release: str) -> None:
-    """Every row of the release's manifest is on disk as it says, and nothing beside it in its tree; no empty record."""
+    """Every row of the release's manifest is on disk as it says, and no record is empty."""
     folder = host.root / "releases" / release
     try:
         declared = json.loads((folder / "manifest.json").read_text())
@@ -88,7 +87,7 @@ def _differs(path: Path, row: Sequence[Any]) -> str | None:
     except OSError as error:
         return error.strerror or "?"
     if row[1] == "l":
-        return None if stat.S_ISLNK(found.st_mode) and os.readlink(path) == row[2] else "not the link that it was"
+        return None if stat.S_ISLNK(found.st_mode) and str(path.readlink()) == row[2] else "not the link that it was"
     if not stat.S_ISREG(found.st_mode):
         return "not a file"
     if bool(found.st_mode & 0o100) != (row[1] == "x"):
@@ -232,5 +231,5 @@ def _names(root: Path, *folders: str) -> list[str]:
     found = []
     for folder in folders:
         if (root / folder).is_dir():
-            found += [str(Path(folder) / name) for name in os.listdir(root / folder)]
+            found += [str(path.relative_to(root)) for path in (root / folder).iterdir()]
     return sorted(found)

@@ -163,7 +163,7 @@ class World:
             o2_answers(host, patience=patience)
 
     def converges(self, tag: str) -> None:
-        """O3: the next plain `fab deploy` succeeds with no manual step, puts `tag` live everywhere, leaves nothing."""
+        """O3: the next plain `fab deploy` succeeds with no manual step, is live everywhere, leaves nothing."""
         self.must("deploy", "--tag", tag)
         self.whole([tag])
         ids = set(self.currents().values())
@@ -216,7 +216,7 @@ def embedded(folder: Path) -> Iterator[World]:
 
 @contextmanager
 def fleet(folder: Path, count: int, *, name: str = "faults") -> Iterator[Fleet]:
-    """A project in `folder` whose stage `lab` is `count` fresh lab hosts, ready for units, on which nothing is live."""
+    """A project in `folder` whose stage `lab` is `count` fresh lab hosts, ready for units; nothing is live."""
     lab = Lab(f"{name}-{os.getpid()}")
     try:
         yield _fleet(folder, lab, lab.up(count))
