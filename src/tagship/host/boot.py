@@ -23,6 +23,7 @@ BOOT = (
 """Reads a length (four bytes, big-endian) and the archive, then hands over to `loader.run`."""
 
 _WORDS = re.compile(r'^([ \t]*)(?:"""(?=\S)(?:.|\n)*?"""|#.*)[ \t]*$', re.M)
+_INDENT = re.compile(r'"""(?:.|\n)*?"""|^(?: {4})+', re.M)
 
 
 def argv(python: str = "python3") -> list[str]:
@@ -53,17 +54,21 @@ def archive(*more: str) -> bytes:
 
 
 def without_words(source: str) -> str:
-    """`source` without docstrings and comment lines, every statement on its old line: half as much to send.
+    """`source` without docstrings, comment lines and most of its indentation, every statement on its old line.
 
-    It knows only how this package is written (a docstring has lines of its own, and text right behind its three
-    double quotes); a test holds it to the syntax tree of every module.
+    That is half as much to send. It knows only how this package is written (a docstring has lines of its own, and
+    text right behind its three double quotes); a test holds it to the syntax tree of every module.
     """
 
     def blank(match: re.Match[str]) -> str:
         words = match.group(0).lstrip()
         return (match.group(1) + '""' if words.startswith('"') else "") + "\n" * words.count("\n")
 
-    return _WORDS.sub(blank, source)
+    def narrow(match: re.Match[str]) -> str:
+        found = match.group(0)
+        return " " * (len(found) // 4) if found.startswith(" ") else found  # of a text each blank counts
+
+    return _INDENT.sub(narrow, _WORDS.sub(blank, source))
 
 
 def greeting(*more: str) -> bytes:
