@@ -15,10 +15,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from tagship.errors import HostRefused
-from tagship.host import frames
+from tagship.host import frames, roster
 from tagship.manifest import Manifest
 
-QUICK = ("survey", "history", "status", "manifest", "verify", "drift", "lock", "unlock")
+QUICK = ("survey", "history", "status", "manifest", "verify", "drift", "lock", "unlock", "holder")
+AT = "2026-01-02T03:04:05Z"
+"""When everything happens."""
 MARKERS = {
     "python_version": "3.11",
     "python_full_version": "3.11.2",
@@ -252,6 +254,7 @@ class FakeSession:
             "current_kind": "link" if host.current else "none",
             "releases": rows,
             "highest": host.highest,
+            "fleet": roster.told(host.journal),
             "serving": host.current if host.current in host.running and "web" in self.runs(host.current) else None,
             "well": bool(host.current and self.is_well(host.current)),
             "fault": "GET / had no answer" if host.current in host.running & host.sick else "",
@@ -280,6 +283,9 @@ class FakeSession:
         if self.host.holder and self.host.holder[0] is self:
             self.host.holder = None
         return {}
+
+    def do_holder(self, _data: bytes) -> dict[str, Any]:
+        return {"holder": dict(self.host.holder[1]) if self.host.holder else None}
 
     def do_declare(
         self,
@@ -402,10 +408,14 @@ class FakeSession:
             raise Fault("failed", f"{release} does not answer")
         return {"pid": 1, "seconds": 0.0}
 
-    def do_mark(self, _data: bytes, release: str, state: str) -> dict[str, Any]:
+    def do_mark(self, _data: bytes, release: str, state: str, fleet: list[str] | None = None) -> dict[str, Any]:
+        more = {} if fleet is None else {"fleet": fleet}
         self.known(release)["state"] = state
-        self.host.note(state, release)
+        self.host.journal.append({"event": state, "release": release, "by": self.owner(), "at": AT, **more})
         return {}
+
+    def owner(self) -> str:
+        return self.host.holder[1]["owner"] if self.host.holder else ""
 
     def do_prune(self, _data: bytes, keep: int) -> dict[str, Any]:
         good = [name for name, kept in sorted(self.host.releases.items()) if kept["state"] == "good"]

@@ -51,13 +51,17 @@ def _switch(root: str, current: str, to: Optional[str]) -> None:
 
 
 def mark(context: Context, args: Args) -> dict[str, Any]:
-    """Journal that a release passed on the whole fleet (`good`), or was rolled back from (`left`)."""
+    """Journal that a release passed on the whole fleet (`good`), or was rolled back from (`left`).
+
+    `fleet`, where given, names the hosts that go along; then it is journaled even if it was so before.
+    """
     release, state = args.release(), args.text("state")
     if state not in ("good", "left"):
         raise usage("a release is marked good or left")
+    more = {"fleet": args.texts("fleet")} if args.raw().get("fleet") is not None else {}
     standing = context.journal.standings().get(release)
     if standing is None:
         raise refused("{} was never here".format(release), "survey again")
-    if standing.state != state:
-        context.note(state, release)
+    if more or standing.state != state:
+        context.note(state, release, **more)
     return {}

@@ -22,7 +22,8 @@ def survey(context: Context, args: Args) -> dict[str, Any]:
     app, stage = args.text("app"), args.text("stage")
     _check_owner(Layout(root), app, stage)
     context.open(root, app, stage)
-    from tagship.host import envs, health, interpreter, presence, probe, vitals  # after the checks that refuse
+    # After the checks that refuse:
+    from tagship.host import envs, health, interpreter, presence, probe, roster, vitals
 
     layout = context.layout
     front = probe.Front.read(args)
@@ -46,6 +47,7 @@ def survey(context: Context, args: Args) -> dict[str, Any]:
         "current_kind": kind,
         "releases": _releases(layout, standings, presence.leaders(parts), current if declared is None else None),
         "highest": highest(layout, standings),
+        "fleet": roster.told(rows),
         "serving": serving,
         "well": well,
         "fault": fault,

@@ -15,7 +15,7 @@ from tagship.ship.services import Service
 from tagship.ship.settle import plan_settle
 from tagship.ship.shipment import Cargo, Made, Shipment, Stage
 from tagship.ship.survey import HostSurvey, Release
-from tagship.ship.switch import Runs, change_of, mark, plan_drain, plan_flip, plan_start, with_pauses
+from tagship.ship.switch import Runs, change_of, mark_good, plan_drain, plan_flip, plan_start, with_pauses
 
 
 def settled_release(surveys: Mapping[str, HostSurvey], shipment: Shipment, stage: Stage) -> str | None:
@@ -88,7 +88,7 @@ def plan_live(
     """From a sealed release on each host to one that is live, proven and marked good."""
     release, around = change.release, stage.hooks.around
     flips = plan_flip(surveys, stage, service, release, runs)
-    commit = Phase("commit", tuple(mark(host, release, "good", before=None) for host in surveys))
+    commit = Phase("commit", tuple(mark_good(surveys, host, release, before=None) for host in surveys))
     return (
         *around("start", change, plan_start(surveys, stage, service, release, runs)),
         *around("flip", change, *with_pauses(flips, stage, service, release, runs)),

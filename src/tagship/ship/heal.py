@@ -9,15 +9,15 @@ from tagship.ship.services import Service
 from tagship.ship.settle import plan_settle
 from tagship.ship.shipment import Stage
 from tagship.ship.survey import HostSurvey
-from tagship.ship.switch import mark, on_host
+from tagship.ship.switch import mark_good, on_host
 
 
 def common_release(surveys: Mapping[str, HostSurvey]) -> str | None:
-    """The release that is sealed and current on every host, if there is one."""
-    names = {survey.current for survey in surveys.values()}
-    if len(names) == 1 and all(survey.live is not None and survey.live.staged for survey in surveys.values()):
-        return names.pop()
-    return None
+    """The release that is sealed and current on every host, if there is one: the same id of the same digest."""
+    lives = [survey.live for survey in surveys.values()]
+    names = {(live.id, live.digest) if live is not None and live.staged else None for live in lives}
+    only = names.pop() if len(names) == 1 else None
+    return only[0] if only is not None else None
 
 
 def plan_heal(surveys: Mapping[str, HostSurvey], stage: Stage, service: Service, release: str) -> tuple[Phase, ...]:
@@ -38,8 +38,8 @@ def plan_heal(surveys: Mapping[str, HostSurvey], stage: Stage, service: Service,
             start += service.open_front(host)
         if (web or live.runs) and (closed or not (survey.well and good)):
             prove.append(service.prove(host, release))
-        if not good:
-            marks.append(mark(host, release, "good", before=live.state))
+        if not good or not _seen_together(surveys, survey):
+            marks.append(mark_good(_along(surveys, survey), host, release, before=live.state))
     return phases_of(
         (
             plan_settle(surveys, service),
@@ -48,3 +48,14 @@ def plan_heal(surveys: Mapping[str, HostSurvey], stage: Stage, service: Service,
             Phase("commit", tuple(marks)),
         )
     )
+
+
+def _seen_together(surveys: Mapping[str, HostSurvey], survey: HostSurvey) -> bool:
+    """The host has it journaled that all the others are on what is current here; they may have come there apart."""
+    return survey.roster is None or all(survey.roster.stood.get(host) == survey.current for host in surveys)
+
+
+def _along(surveys: Mapping[str, HostSurvey], survey: HostSurvey) -> list[str]:
+    """The hosts of this plan, and those beside it that the host has seen on the same release before."""
+    stood = survey.roster.stood if survey.roster is not None else {}
+    return [*surveys, *(host for host in stood if stood[host] == survey.current and host not in surveys)]

@@ -13,7 +13,7 @@ from tagship.ship.services import Service
 from tagship.ship.settle import plan_settle
 from tagship.ship.shipment import Stage
 from tagship.ship.survey import HostSurvey, Release
-from tagship.ship.switch import change_of, mark, on_host, plan_drain, plan_flip, plan_start
+from tagship.ship.switch import change_of, mark, mark_good, on_host, plan_drain, plan_flip, plan_start
 
 
 def choose_target(surveys: Mapping[str, HostSurvey], stage: Stage, to: str | None) -> str:
@@ -70,9 +70,7 @@ def plan_rollback(surveys: Mapping[str, HostSurvey], stage: Stage, service: Serv
 def _commit(surveys: Mapping[str, HostSurvey], target: str) -> Phase:
     steps = []
     for host, survey in surveys.items():
-        release = survey.release(target)
-        if release is not None and release.state != "good":
-            steps.append(mark(host, target, "good", before=release.state))
+        steps.append(mark_good(surveys, host, target, before=on_host(survey, target).state))
         old = survey.live
         if old is not None and old.serial > serial_of(target) and old.state != "left":
             steps.append(mark(host, old.id, "left", before=old.state))
@@ -80,18 +78,21 @@ def _commit(surveys: Mapping[str, HostSurvey], target: str) -> Phase:
 
 
 def _common(surveys: Mapping[str, HostSurvey], stage: Stage) -> list[Release]:
-    """Releases that are whole on every host, fit it, and were good there, oldest first."""
+    """Releases that are whole on every host, fit it, and were good there, oldest first.
 
-    def usable(host: str, release: Release | None) -> bool:
+    Hosts that were changed apart from one another may have given one id to different things.
+    """
+
+    def usable(host: str, release: Release | None, digest: str) -> bool:
         if release is None or not release.staged or release.state not in ("good", "left"):
             return False
-        return _fits(host, release, stage)
+        return release.digest == digest and _fits(host, release, stage)
 
     first = next(iter(surveys.values()))
     return [
         release
         for release in first.releases
-        if all(usable(host, survey.release(release.id)) for host, survey in surveys.items())
+        if all(usable(host, survey.release(release.id), release.digest) for host, survey in surveys.items())
     ]
 
 

@@ -68,6 +68,22 @@ class Vitals:
 
 
 @dataclass(frozen=True)
+class Roster:
+    """Who went along to what is current, as one host journaled it."""
+
+    release: str | None
+    """What is current, if it was marked good; `None`: who went along to it isn't known."""
+    by: str
+    """Who marked it."""
+    at: str
+    """When: UTC, ISO 8601, by the host's clock."""
+    change: int
+    """The number of that change of the fleet."""
+    stood: Mapping[str, str]
+    """The newest release that was current here and on that host too, by the changes that both were part of."""
+
+
+@dataclass(frozen=True)
 class Room:
     """Space on a filesystem: bytes and inodes."""
 
@@ -109,6 +125,8 @@ class HostSurvey:
     """Markers and platform of the application's interpreter, for choosing wheels; `None` if it isn't there."""
     env_newest: int = 0
     """The version of the environment that the next release gets here; 0: none."""
+    roster: Roster | None = None
+    """`None`: nothing was ever marked good here."""
 
     @staticmethod
     def from_json(host: str, data: Mapping[str, Any]) -> HostSurvey:
@@ -144,6 +162,7 @@ class HostSurvey:
             self.front.listen if self.front else None,
             [self.missing, self.env, self.python, self.service],
             [self.env_newest, [release.env for release in self.releases]],
+            dict(self.roster.stood) if self.roster else None,
         ]
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
@@ -189,7 +208,16 @@ def _read(host: str, data: Mapping[str, Any]) -> HostSurvey:
         user=str(data["user"]),
         python=data["python"],
         env_newest=int(versions["newest"]),
+        roster=_roster(data.get("fleet")),
     )
+
+
+def _roster(fleet: Mapping[str, Any] | None) -> Roster | None:
+    if fleet is None:
+        return None
+    stood = {str(host): str(release) for host, release in fleet["stood"].items() if release is not None}
+    words = [str(fleet[key] or "") for key in ("by", "at")]
+    return Roster(fleet["release"], *words, change=int(fleet["change"] or 0), stood=stood)
 
 
 def refusals(survey: HostSurvey, *, env: str | None, python: str | None, need: Room) -> tuple[HostRefused, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from tagship.ship.hooks import Change
@@ -108,6 +108,12 @@ def mark(host: str, release: str, state: str, *, before: str | None) -> Step:
     """Journal `release` as `good` or `left`; `before` is its state until now, if it had one to go back to."""
     undo = ("mark", {"release": release, "state": before}) if before in ("good", "left") else None
     return Step(host, f"mark {release} {state}", "mark", {"release": release, "state": state}, undo=undo)
+
+
+def mark_good(along: Iterable[str], host: str, release: str, *, before: str | None) -> Step:
+    """As `mark`, with the hosts that went along: whoever isn't one of them is missed from then on."""
+    step = mark(host, release, "good", before=before)
+    return replace(step, args={**step.args, "fleet": list(along)})
 
 
 def change_of(verb: str, surveys: Mapping[str, HostSurvey], stage: Stage, release: str, tag: str) -> Change:
