@@ -310,6 +310,16 @@ class Begun:
                 return
         raise AssertionError(f"no step `{step}` began:\n{''.join(self.lines)}")
 
+    def noted(self, words: str) -> str:
+        """Read on until a note holds `words`; all of its text."""
+        assert self.process.stdout
+        for line in self.process.stdout:
+            self.lines.append(line)
+            event = json.loads(line)
+            if event["event"] == "note" and words in event["text"]:
+                return str(event["text"])
+        raise AssertionError(f"nothing was said of `{words}`:\n{''.join(self.lines)}")
+
     def signal(self, number: signal.Signals, *, group: bool = False) -> None:
         if group:
             os.killpg(self.process.pid, number)

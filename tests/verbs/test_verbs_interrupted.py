@@ -110,7 +110,8 @@ def test_of_two_deploys_one_goes_on(project: Project) -> None:
     assert said.exit == 6
     assert said.err.startswith(f"locked: local: locked by {owner} (deploy 0002-v1.1.0) since ")
     assert "remove" not in said.out, "the other's half-made release is no leftover"
-    assert status.of("row")[0]["health"] == f"well; {owner} is at work: deploy 0002-v1.1.0"
+    since = second.error["holder"]["since"]
+    assert status.of("row")[0]["health"] == f"well; {owner} is at work: deploy 0002-v1.1.0, since {since}"
     assert (told.exit, told.result["outcome"]) == (0, "live")
     assert get(project.front, "/").body == b"two"
 

@@ -12,7 +12,7 @@ import msgspec
 from tagship.app.stage import OnStage, Table
 from tagship.errors import HostRefused, RunFailed, UsageError
 from tagship.events import Event, note
-from tagship.ship import connecting, envs, live
+from tagship.ship import connecting, envs, live, waiting
 from tagship.ship.fleet import Fleet, raise_all
 from tagship.ship.live import Line, Source
 from tagship.ship.outcome import HostOutcome, Outcome
@@ -102,12 +102,15 @@ def environment(on: OnStage) -> Table:
         return Table(("host", "version", "releases", "names"), rows, _outcome(fleet, "unchanged"))
 
 
-def set_value(on: OnStage, name: str, value: str, *, owner: str) -> Outcome:
-    """A new version of the environment with `name` set, on all hosts or on none."""
-    return _change(on, lambda fleet: envs.set_value(fleet, name, value, owner=owner, tell=on.listener))
+def set_value(on: OnStage, name: str, value: str, *, owner: str, wait: float = 0) -> Outcome:
+    """A new version of the environment with `name` set, on all hosts or on none.
+
+    `wait`, here and below, is seconds to queue for locks that others hold.
+    """
+    return _change(on, wait, lambda fleet: envs.set_value(fleet, name, value, owner=owner, tell=on.listener))
 
 
-def unset(on: OnStage, name: str, *, owner: str) -> Outcome:
+def unset(on: OnStage, name: str, *, owner: str, wait: float = 0) -> Outcome:
     """A new version without `name`, on all hosts or on none. Raises `UsageError` where no newest version has it."""
 
     def work(fleet: Fleet) -> envs.Changed:
@@ -115,12 +118,12 @@ def unset(on: OnStage, name: str, *, owner: str) -> Outcome:
             raise UsageError(f"{name} isn't set on {on.name}", where="fab env", cure="fab env lists what is")
         return envs.unset(fleet, name, owner=owner, tell=on.listener)
 
-    return _change(on, work)
+    return _change(on, wait, work)
 
 
-def copy(on: OnStage, *, owner: str) -> Outcome:
+def copy(on: OnStage, *, owner: str, wait: float = 0) -> Outcome:
     """Give the newest version to the hosts that lack it: those that have joined the stage since."""
-    return _change(on, lambda fleet: envs.copy(fleet, owner=owner, tell=on.listener))
+    return _change(on, wait, lambda fleet: envs.copy(fleet, owner=owner, tell=on.listener))
 
 
 def check_name(name: str) -> None:
@@ -133,9 +136,9 @@ def check_value(name: str, value: bytes) -> str:
     return envs.check_value(name, value)
 
 
-def _change(on: OnStage, work: Callable[[Fleet], envs.Changed]) -> Outcome:
+def _change(on: OnStage, wait: float, work: Callable[[Fleet], envs.Changed]) -> Outcome:
     with _connect(on) as fleet:
-        changed = work(fleet)
+        changed = waiting.in_turn(fleet, wait, on.listener, lambda: work(fleet))
         if not changed.hosts:
             note(on.listener, "nothing to do: it is so already on every host")
             return _outcome(fleet, "unchanged")

@@ -25,11 +25,11 @@ from tagship.hooking import noted
 from tagship.manifest import UrlChanges, url_changes
 from tagship.release import bundle, tagbook, tags
 from tagship.release.tags import Tag
-from tagship.ship import changing, connecting, loading, looking
+from tagship.ship import changing, connecting, loading, looking, waiting
 from tagship.ship.fleet import Fleet
 from tagship.ship.hooks import Hooks
 from tagship.ship.outcome import HostOutcome, Outcome, outcome_of
-from tagship.ship.shipment import Made
+from tagship.ship.shipment import Made, Shipment
 from tagship.ship.status import HostStatus
 from tagship.ship.survey import Release
 
@@ -65,31 +65,26 @@ class OnStage:
     stage: Stage
     listener: Listener
 
-    def deploy(self, tag: str | None, *, dry: bool = False) -> Outcome:
+    def deploy(self, tag: str | None, *, dry: bool = False, wait: float = 0) -> Outcome:
         """Put `tag` (the newest version tag when None) live on every host; `dry` stops once the plan is told.
 
-        Raises, with nothing changed, `TagRefused`, `ConfigError`, `ContentError`, `BundleRefused`, `CommandFailed`,
-        `HostRefused`, `Refused`, `Locked`, `StalePlan`; what failed later is the outcome's `error`.
+        `wait` is seconds to queue for locks that others hold. Raises, with nothing changed, `TagRefused`,
+        `ConfigError`, `ContentError`, `BundleRefused`, `CommandFailed`, `HostRefused`, `Refused`, `Locked`,
+        `StalePlan`; what failed later is the outcome's `error`.
         """
-        return self._announced("deploy", dry, lambda news: self._deploy(tag, dry, news))
+        return self._announced("deploy", dry, lambda news: self._deploy(tag, dry, wait, news))
 
-    def _deploy(self, tag: str | None, dry: bool, news: _News) -> Outcome:
+    def _deploy(self, tag: str | None, dry: bool, wait: float, news: _News) -> Outcome:
         root = self.project.root
         chosen = tags.resolve(root, tag)
         news.tag = chosen.name
         tell_tag(chosen, self.listener)
         config = bundle.read_config(root, chosen)
         with self._connect(config.app) as fleet:
-            for survey in fleet.surveys.values():
-                tags.check_not_moved(chosen, {release.tag: release.commit for release in survey.releases})
-            shipment = Packed(root, chosen, config, self.listener).shipment()
-            live = loading.live_manifests(fleet, shipment)
-            shipment = replace(shipment, known={m.digest: m for m in live.values()}.get)
-            news.urls = url_changes(next(iter(live.values()), None), shipment.manifest)
-            tell = self._with_urls(news.urls)
-            self._warn(chosen, config, fleet)
-            made = Made(by=owner(), at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"))
-            outcome = changing.deploy(fleet, self.stage, shipment, tell, made=made, hooks=self._hooks(), dry=dry)
+            if not wait:
+                waiting.refuse_locked(fleet)  # before minutes of building
+            packed = Packed(root, chosen, config, self.listener).shipment()
+            outcome = self._in_turn(fleet, wait, lambda: self._ship(chosen, packed, config, fleet, dry, news))
             news.outcome = outcome
             if not dry and outcome.outcome in ("live", "unchanged", "degraded"):
                 tagbook.remember(root, chosen.name, chosen.commit)
@@ -97,15 +92,34 @@ class OnStage:
                     note(self.listener, f"http://{self.stage.listens}/ answers from {outcome.release}")
             return outcome
 
-    def rollback(self, to: str | None, *, dry: bool = False) -> Outcome:
-        """Go down to the previous good release, or to the tag or id `to`. Raises as `deploy`."""
-        return self._announced("rollback", dry, lambda news: self._rollback(to, dry, news))
+    def _ship(self, tag: Tag, packed: Shipment, config: Config, fleet: Fleet, dry: bool, news: _News) -> Outcome:
+        """Deploy what was packed to a fleet as its last survey found it."""
+        for survey in fleet.surveys.values():
+            tags.check_not_moved(tag, {release.tag: release.commit for release in survey.releases})
+        live = loading.live_manifests(fleet, packed)
+        shipment = replace(packed, known={m.digest: m for m in live.values()}.get)
+        news.urls = url_changes(next(iter(live.values()), None), shipment.manifest)
+        tell = self._with_urls(news.urls)
+        self._warn(tag, config, fleet)
+        made = Made(by=owner(), at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"))
+        return changing.deploy(fleet, self.stage, shipment, tell, made=made, hooks=self._hooks(), dry=dry)
 
-    def _rollback(self, to: str | None, dry: bool, news: _News) -> Outcome:
+    def _in_turn(self, fleet: Fleet, wait: float, work: Callable[[], Outcome]) -> Outcome:
+        return waiting.in_turn(fleet, wait, self.listener, work)
+
+    def rollback(self, to: str | None, *, dry: bool = False, wait: float = 0) -> Outcome:
+        """Go down to the previous good release, or to the tag or id `to`. Raises as `deploy`."""
+        return self._announced("rollback", dry, lambda news: self._rollback(to, dry, wait, news))
+
+    def _rollback(self, to: str | None, dry: bool, wait: float, news: _News) -> Outcome:
         with self._connect(self.project.config.app) as fleet:
-            hooks = self._hooks()
             news.tag = to
-            outcome = changing.rollback(fleet, self.stage, self.listener, owner=owner(), to=to, hooks=hooks, dry=dry)
+
+            def go_down() -> Outcome:
+                told, hooks = self.listener, self._hooks()
+                return changing.rollback(fleet, self.stage, told, owner=owner(), to=to, hooks=hooks, dry=dry)
+
+            outcome = self._in_turn(fleet, wait, go_down)
             news.outcome = outcome
             survey = next(iter(fleet.surveys.values()))
             target = survey.release(outcome.release)
@@ -115,16 +129,18 @@ class OnStage:
                     news.urls = loading.url_changes_between(fleet, survey.live, target)
             return outcome
 
-    def start(self, *, dry: bool = False) -> Outcome:
+    def start(self, *, dry: bool = False, wait: float = 0) -> Outcome:
         """Bring up what is current, after a stop or a reboot. Raises as `deploy`."""
-        with self._connect(self.project.config.app) as fleet:
-            return changing.start(fleet, self.stage, self.listener, owner=owner(), dry=dry)
+        return self._change(changing.start, dry, wait)
 
-    def stop(self, *, dry: bool = False) -> Outcome:
+    def stop(self, *, dry: bool = False, wait: float = 0) -> Outcome:
         """Stop the application and the front door everywhere. Raises as `deploy`."""
-        app = self.project.config.app
-        with self._connect(app) as fleet:
-            return changing.stop(fleet, self.stage, self.listener, owner=owner(), dry=dry)
+        return self._change(changing.stop, dry, wait)
+
+    def _change(self, verb: Callable[..., Outcome], dry: bool, wait: float) -> Outcome:
+        with self._connect(self.project.config.app) as fleet:
+            told = self.listener
+            return self._in_turn(fleet, wait, lambda: verb(fleet, self.stage, told, owner=owner(), dry=dry))
 
     def status(self) -> Table:
         """What is live on each host, since when, what it takes and whether it answers; degraded where it isn't well.
@@ -312,4 +328,4 @@ def _process(status: HostStatus) -> tuple[Any, ...]:
 
 def _busy(status: HostStatus) -> str:
     """Who is changing the host right now."""
-    return "; {owner} is at work: {verb} {release}".format_map(status.lock) if status.lock else ""
+    return "; {owner} is at work: {verb} {release}, since {since}".format_map(status.lock) if status.lock else ""

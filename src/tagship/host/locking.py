@@ -9,6 +9,7 @@ from typing import Any
 from tagship.host import access, files, survey
 from tagship.host.context import Args, Context
 from tagship.host.faults import refused
+from tagship.host.lock import read_holder
 from tagship.host.objects import Objects
 
 TRASH = ".gone-"
@@ -38,6 +39,11 @@ def unlock(context: Context, args: Args) -> dict[str, Any]:  # noqa: ARG001
     context.started.clear()
     context.lock.free()
     return {}
+
+
+def holder(context: Context, args: Args) -> dict[str, Any]:  # noqa: ARG001
+    """Who holds the lock now, for those who wait for it; `null` where nobody is known to."""
+    return {"holder": read_holder(context.layout.lock)}
 
 
 def _make(path: str, mode: int, *, units: bool) -> None:

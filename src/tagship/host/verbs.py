@@ -28,6 +28,7 @@ VERBS = {
     "survey": Verb("survey", "survey", needs_lock=False),
     "lock": Verb("locking", "lock", needs_lock=False),
     "unlock": Verb("locking", "unlock", needs_lock=False),
+    "holder": Verb("locking", "holder", needs_lock=False),
     "declare": Verb("declare", "declare"),
     "put": Verb("staging", "put", takes_data=True),
     "tree": Verb("staging", "tree"),

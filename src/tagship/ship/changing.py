@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 
 from tagship import config
-from tagship.errors import Locked, TagshipError
+from tagship.errors import TagshipError
 from tagship.events import Event, Listener
 from tagship.ship.deploy import plan_deploy, settled_release
 from tagship.ship.executor import GRACE, carry_out
@@ -26,6 +26,7 @@ from tagship.ship.shipment import Cargo, Made, Shipment, Stage
 from tagship.ship.start import plan_bring_up
 from tagship.ship.stop import plan_stop
 from tagship.ship.survey import Room, env_refusals, refusals, root_refusals
+from tagship.ship.waiting import refuse_locked
 
 
 def deploy(
@@ -44,6 +45,7 @@ def deploy(
     `hooks` are the project's own. `grace` is seconds that steps under way may still take once the deploy has failed
     or was interrupted. Raises, with nothing changed, `HostRefused`, `Refused`, `Locked`, `StalePlan`, `Interrupted`.
     """
+    refuse_locked(fleet)
     facts = _settings(fleet, stage, hooks)
     service = _service(fleet, stage, facts)
     if settled_release(fleet.surveys, shipment, facts) is not None:
@@ -69,6 +71,7 @@ def rollback(
     dry: bool = False,
 ) -> Outcome:
     """Go down to the previous good release, or to the tag or id `to`. Raises as `deploy`."""
+    refuse_locked(fleet)
     facts = _settings(fleet, stage, hooks)
     service = _service(fleet, stage, facts)
     _refuse_roots(fleet)
@@ -78,6 +81,7 @@ def rollback(
 
 def start(fleet: Fleet, stage: config.Stage, listener: Listener, *, owner: str, dry: bool = False) -> Outcome:
     """Bring up what is current, after a stop or a reboot. Raises as `deploy`."""
+    refuse_locked(fleet)
     facts = _settings(fleet, stage)
     service = _service(fleet, stage, facts)
     _refuse_roots(fleet)
@@ -94,6 +98,7 @@ def stop(
     dry: bool = False,
 ) -> Outcome:
     """Stop everything that runs; `current` stays, and `start` brings it up again. Raises as `deploy`."""
+    refuse_locked(fleet)
     facts = _settings(fleet, stage)
     plan = plan_stop(fleet.surveys, facts, _service(fleet, stage, facts, public=False))
     return _follow(plan, fleet, listener, facts, owner=owner, dry=dry)
@@ -135,17 +140,6 @@ def _refuse_roots(fleet: Fleet) -> None:
     raise_all([reason for survey in fleet.surveys.values() for reason in root_refusals(survey)])
 
 
-def _refuse_locked(fleet: Fleet) -> None:
-    """What somebody else is changing now can't be planned on: their half-made release would look like a dead one."""
-    for host, survey in fleet.surveys.items():
-        if survey.lock is not None:
-            holder = {name: str(value) for name, value in survey.lock.items()}
-            what = "locked by {owner} ({verb} {release}) since {since}".format_map(holder)
-            raise Locked(
-                what, host=host, holder=holder, cure="wait until it is done; the lock goes when its holder does"
-            )
-
-
 def _follow(
     plan: Plan,
     fleet: Fleet,
@@ -157,7 +151,6 @@ def _follow(
     feed: Feed | None = None,
     grace: float = GRACE,
 ) -> Outcome:
-    _refuse_locked(fleet)
     listener(Event("plan", data={"plan": render(plan), "steps": to_json(plan)}))
     if dry and not plan.empty:
         previous = next(iter(plan.previous.values()), None)

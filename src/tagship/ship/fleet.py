@@ -130,6 +130,15 @@ class Fleet:
         """Ask every host how it looks now. Raises as `AgentLink.call`."""
         return side_by_side(self.survey, self.hosts, self.parallel)
 
+    def survey_anew(self) -> None:
+        """Take how every host looks now for what the next plan is made on. Raises as `AgentLink.call`."""
+        self.surveys = self.survey_all()
+
+    def holder(self, host: str) -> Mapping[str, str] | None:
+        """`owner`, `release`, `verb` and `since` of who holds the lock of `host`. Raises `HostRefused`."""
+        found = self.ask(host, "holder", {})["holder"]
+        return None if found is None else {name: str(value) for name, value in found.items()}
+
     def reconnect(self, host: str) -> HostSurvey:
         """A new link to a host whose link was lost, and how the host looks now. Raises `TagshipError`."""
         old = self._links[host]

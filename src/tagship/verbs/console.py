@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import sys
@@ -18,6 +19,8 @@ from tagship.masks import secrets_of
 from tagship.report import Report
 from tagship.summary import Summary
 
+_WEEK = 7 * 86_400.0
+WAIT = "queue so long where somebody else is at work (5m); without it, exit 6 at once"
 SUMMARY = "append how it ended, as Markdown, to this file; for the page of a CI run"
 
 
@@ -66,6 +69,22 @@ def number(flag: str, text: str, *, least: int, most: int) -> int:
     if text.isascii() and text.isdigit() and least <= int(text) <= most:
         return int(text)
     raise UsageError(f"`{text}` is not a number from {least} to {most}", where=flag, cure=f"{flag} {least}, for one")
+
+
+def duration(flag: str, text: str) -> float:
+    """The seconds of a flag that takes a duration, in the grammar of tagship.yml; 0 where it wasn't given.
+
+    Raises `UsageError`, also for more than a week.
+    """
+    from tagship.config.values import Seconds, decode  # only when a verb runs, so that `fab --list` stays quick
+
+    try:
+        seconds = float(decode(Seconds, text)) if text else 0.0
+    except ValueError:
+        seconds = math.inf
+    if seconds > _WEEK:
+        raise UsageError(f"`{text}` is no duration", where=flag, cure=f"{flag} 5m, for one; with ms, s, m or h")
+    return seconds
 
 
 def refuse_host_flag(context: Any) -> None:

@@ -22,20 +22,26 @@ if TYPE_CHECKING:
 
 _TAG = {"tag": "the tag to ship (the newest version tag reachable from HEAD when left out)"}
 _SUMMARY = {"summary": console.SUMMARY}
+_WAIT = {"wait": console.WAIT}
 
 
-@task(help={**HELP, **_TAG, **_SUMMARY})
+@task(help={**HELP, **_TAG, **_SUMMARY, **_WAIT})
 def deploy(
     context: Context,
     stage: str = LOCAL_STAGE,
     tag: str = "",
     limit: str = "",
+    wait: str = "",
     summary: str = "",
     json: bool = False,
 ) -> None:
     """Put a tag live on every host of a stage."""
     dry, page = is_dry(context), console.summary_of(summary, "deploy", stage)
-    on_stage(context, json, stage, limit, lambda fleet, _report: fleet.deploy(tag or None, dry=dry), page)
+
+    def work(fleet: OnStage, _report: Report) -> Outcome:
+        return fleet.deploy(tag or None, dry=dry, wait=console.duration("--wait", wait))
+
+    on_stage(context, json, stage, limit, work, page)
 
 
 @task(help={**HELP, **_TAG, **_SUMMARY})
@@ -52,18 +58,23 @@ def plan(
     on_stage(context, json, stage, limit, lambda fleet, _report: fleet.deploy(tag or None, dry=True), page)
 
 
-@task(help={**HELP, "to": "a release, by tag or id (the previous good one when left out)", **_SUMMARY})
+@task(help={**HELP, "to": "a release, by tag or id (the previous good one when left out)", **_SUMMARY, **_WAIT})
 def rollback(
     context: Context,
     stage: str = LOCAL_STAGE,
     to: str = "",
     limit: str = "",
+    wait: str = "",
     summary: str = "",
     json: bool = False,
 ) -> None:
     """Go down again to an earlier good release."""
     dry, page = is_dry(context), console.summary_of(summary, "rollback", stage)
-    on_stage(context, json, stage, limit, lambda fleet, _report: fleet.rollback(to or None, dry=dry), page)
+
+    def work(fleet: OnStage, _report: Report) -> Outcome:
+        return fleet.rollback(to or None, dry=dry, wait=console.duration("--wait", wait))
+
+    on_stage(context, json, stage, limit, work, page)
 
 
 @task(help=HELP)
@@ -109,15 +120,23 @@ def verify(context: Context, stage: str = LOCAL_STAGE, limit: str = "", json: bo
     on_stage(context, json, stage, limit, work)
 
 
-@task(help=HELP)
-def start(context: Context, stage: str = LOCAL_STAGE, limit: str = "", json: bool = False) -> None:
+@task(help={**HELP, **_WAIT})
+def start(context: Context, stage: str = LOCAL_STAGE, limit: str = "", wait: str = "", json: bool = False) -> None:
     """Start what is current again, after a stop or a reboot."""
     dry = is_dry(context)
-    on_stage(context, json, stage, limit, lambda fleet, _report: fleet.start(dry=dry))
+
+    def work(fleet: OnStage, _report: Report) -> Outcome:
+        return fleet.start(dry=dry, wait=console.duration("--wait", wait))
+
+    on_stage(context, json, stage, limit, work)
 
 
-@task(help=HELP)
-def stop(context: Context, stage: str = LOCAL_STAGE, limit: str = "", json: bool = False) -> None:
+@task(help={**HELP, **_WAIT})
+def stop(context: Context, stage: str = LOCAL_STAGE, limit: str = "", wait: str = "", json: bool = False) -> None:
     """Stop application and front door; `fab start` starts them again."""
     dry = is_dry(context)
-    on_stage(context, json, stage, limit, lambda fleet, _report: fleet.stop(dry=dry))
+
+    def work(fleet: OnStage, _report: Report) -> Outcome:
+        return fleet.stop(dry=dry, wait=console.duration("--wait", wait))
+
+    on_stage(context, json, stage, limit, work)

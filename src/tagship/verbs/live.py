@@ -109,7 +109,12 @@ def run(context: Context, stage: str = LOCAL_STAGE, limit: str = "", role: str =
 
 @task(
     positional=words_of_env(sys.argv),
-    help={**HELP, "action": "`set`, `unset` or `copy`; without it, the names are listed", "name": "of the variable"},
+    help={
+        **HELP,
+        "action": "`set`, `unset` or `copy`; without it, the names are listed",
+        "name": "of the variable",
+        "wait": console.WAIT,
+    },
 )
 def env(
     context: Context,
@@ -117,6 +122,7 @@ def env(
     name: str | None = None,
     stage: str = LOCAL_STAGE,
     limit: str = "",
+    wait: str = "",
     json: bool = False,
 ) -> None:
     """List the stage's variables; `set NAME`, `unset NAME`, `copy`."""
@@ -131,14 +137,15 @@ def env(
             raise UsageError("a stage has one environment", where="--limit", cure=f"fab env {action} without --limit")
         if is_dry(context):
             raise UsageError("there is nothing to show beforehand", where="fab --dry", cure="fab env lists what is")
+        patience = console.duration("--wait", wait)
         if action == "copy":
-            return live.copy(fleet, owner=owner())
+            return live.copy(fleet, owner=owner(), wait=patience)
         live.check_name(name or "")
         if action == "unset":
-            return live.unset(fleet, name or "", owner=owner())
+            return live.unset(fleet, name or "", owner=owner(), wait=patience)
         value = live.check_value(name or "", _read_value(name or "", stage))
         report.mask([value])
-        return live.set_value(fleet, name or "", value, owner=owner())
+        return live.set_value(fleet, name or "", value, owner=owner(), wait=patience)
 
     on_stage(context, json, stage, limit, work)
 
