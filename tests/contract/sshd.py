@@ -78,10 +78,13 @@ def make_key(path: Path, kind: str = "ed25519") -> str:
 
 
 @contextmanager
-def run_sshd(folder: Path, *, authorized: str | None = None, startups: str = "100") -> Iterator[Sshd]:
+def run_sshd(
+    folder: Path, *, authorized: str | None = None, startups: str = "100", home: Path | None = None
+) -> Iterator[Sshd]:
     """Start an sshd below `folder`, which must not be writable by others.
 
-    `authorized` is a public key's line, `startups` how many connections it bears that aren't let in yet.
+    `authorized` is a public key's line, `startups` how many connections it bears that aren't let in yet, `home` the
+    HOME of who logs in (ours).
     """
     folder.mkdir(mode=0o700, parents=True)
     port = free_port()
@@ -97,7 +100,7 @@ def run_sshd(folder: Path, *, authorized: str | None = None, startups: str = "10
         f"AuthorizedKeysFile {folder}/authorized_keys\nStrictModes no\nUsePAM no\n"
         "LogLevel VERBOSE\nPasswordAuthentication no\n"
         "KbdInteractiveAuthentication no\nPermitRootLogin prohibit-password\n"
-        f"AllowTcpForwarding yes\nMaxStartups {startups}\nSetEnv HOME={os.environ['HOME']}\n"
+        f"AllowTcpForwarding yes\nMaxStartups {startups}\nSetEnv HOME={home or os.environ['HOME']}\n"
     )
     if os.geteuid() == 0:
         Path("/run/sshd").mkdir(exist_ok=True)  # sshd's own place to give privileges up in

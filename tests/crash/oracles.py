@@ -57,7 +57,7 @@ def current(host: Standing) -> str | None:
 def o1_old_or_new(host: Standing, allowed: Collection[str | None]) -> str | None:
     """`current` names one of `allowed` (ids, or tags), and every file of it matches its manifest. Returns the id."""
     now = current(host)
-    if now not in allowed and _tag(now) not in allowed:
+    if now not in allowed and tag_of(now) not in allowed:
         raise Violated(f"O1 {host.name}: `current` names {now}, not one of {sorted(map(str, allowed))}")
     if now is not None:
         whole(host, now)
@@ -160,7 +160,7 @@ def o5_told(
 ) -> None:
     """The exit code and the JSON say what is true: 0 all on the tag `new`; 3, 4, 6, 130 all on what was `old`."""
     stands = {host.name: current(host) for host in hosts}
-    if status == 0 and any(_tag(release) != new for release in stands.values()):
+    if status == 0 and any(tag_of(release) != new for release in stands.values()):
         raise Violated(f"O5: exit 0 for {new}, and the hosts stand on {stands}")
     if status in (3, 4, 6, 130) and stands != old:
         raise Violated(f"O5: exit {status} promises that all was put back: {dict(old)}, and they stand on {stands}")
@@ -175,27 +175,67 @@ def o5_told(
             raise Violated(f"O5: the result says {told}, and it stands on {stands[told['host']]}")
 
 
+def eof_rules(host: Standing, old: str | None, known: Collection[str], processes: Mapping[int, str]) -> bool:
+    """After a client has died and its agents have ended: HOUSE.md's rules, to the letter. Gives whether it flipped.
+
+    Unflipped (`old` is current): the staging of what wasn't `known` before is removed, and only `old` runs. Flipped:
+    it stays, whole, and runs; beside it only `old` may.
+    """
+    now = current(host)
+    releases = {Path(name).name for name in _names(host.root, "releases")}
+    if new := releases - set(known) - {now}:
+        raise Violated(f"EOF {host.name}: {now} is current, and these were left: {sorted(new)}")
+    running = set(processes.values())
+    if now == old:
+        if not running <= {old}:
+            raise Violated(f"EOF {host.name}: unflipped, {old} is current, and these run: {dict(processes)}")
+        return False
+    assert now is not None
+    whole(host, now)
+    if now not in running or not running <= {old, now}:
+        raise Violated(f"EOF {host.name}: flipped from {old} to {now}, and these run: {dict(processes)}")
+    return True
+
+
+def good_before(host: Standing, release: str | None) -> str | None:
+    """Where a rollback from `release` leads: the newest good one before it, by serial; what was left isn't good."""
+    states: dict[str, str] = {}
+    for row in journal(host):
+        if row.get("event") in ("good", "left", "removed", "abandoned"):
+            states[row["release"]] = row["event"]
+    serials = {int(name.partition("-")[0]): name for name, state in states.items() if state == "good"}
+    earlier = [serial for serial in serials if release and serial < int(release.partition("-")[0])]
+    return serials[max(earlier)] if earlier else None
+
+
 def journaled(host: Standing, events: Collection[str]) -> set[str]:
-    """Releases of which the journal ever told one of `events`; torn lines are passed over."""
-    found = set()
-    journal = host.root / "state" / "journal.jsonl"
-    for line in journal.read_bytes().splitlines() if journal.exists() else ():
+    """Releases of which the journal ever told one of `events`."""
+    return {row["release"] for row in journal(host) if row.get("event") in events and row.get("release")}
+
+
+def journal(host: Standing) -> list[dict[str, Any]]:
+    """The rows of the journal, oldest first; torn lines are passed over."""
+    found = []
+    path = host.root / "state" / "journal.jsonl"
+    for line in path.read_bytes().splitlines() if path.exists() else ():
         try:
             row = json.loads(line)
         except ValueError:
             continue
-        if isinstance(row, dict) and row.get("event") in events and row.get("release"):
-            found.add(row["release"])
+        if isinstance(row, dict):
+            found.append(row)
     return found
 
 
 class Visitors:
-    """O6: somebody who asks again and again; `failed` holds each answer that wasn't one of `versions`."""
+    """O6: somebody who asks again and again; `failed` holds each request that wasn't answered with 200."""
 
     def __init__(self, host: Standing, *, every: float = 0.0) -> None:
         self.host = host
         self.asked = 0
         self.failed: list[str] = []
+        self.seen: set[str] = set()
+        """What they were answered."""
         self._every = every
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._ask, daemon=True)
@@ -205,7 +245,7 @@ class Visitors:
             self.asked += 1
             try:
                 with urllib.request.urlopen(self.host.url + self.host.path, timeout=ANSWER) as answer:
-                    answer.read()
+                    self.seen.add(answer.read().decode().strip())
             except (OSError, urllib.error.URLError) as error:
                 self.failed.append(f"{time.strftime('%H:%M:%S')} {error!r}")
 
@@ -223,7 +263,8 @@ class Visitors:
             raise Violated(f"O6 {self.host.name}: {len(self.failed)} of {self.asked} failed: {self.failed[:3]}")
 
 
-def _tag(release: str | None) -> str | None:
+def tag_of(release: str | None) -> str | None:
+    """The tag, made safe, in a release's id."""
     return None if release is None else release.partition("-")[2]
 
 

@@ -5,119 +5,39 @@
 
 from __future__ import annotations
 
-import json
 import os
+import shutil
 import signal
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
+from contract.projects import free_port
+from contract.sshd import Sshd, run_sshd
+from crash import seen
+from crash.matrix import Violated
 from crash.oracles import (
     Standing,
-    Violated,
     current,
     o1_old_or_new,
     o2_answers,
     o3_nothing_stray,
     o3_processes,
+    tag_of,
 )
+from crash.running import LONG, Ended, Running, eventually, is_step
 from verbs.project import Project
 
 from lab.fleet import Lab
 from lab.host import Host
 
-LONG = 180.0
-"""Seconds after which a command counts as hung: four times the longest silence that tagship may wait for."""
+__all__ = ["LONG", "Ended", "Fleet", "Running", "World", "embedded", "eventually", "fleet", "is_step", "loopback"]
 SETTINGS = {"drain": "3s"}
-
-
-@dataclass(frozen=True)
-class Ended:
-    """A `fab` that has ended: how, and every event that it told."""
-
-    exit: int
-    """Below 0: the signal that killed it."""
-    events: tuple[dict[str, Any], ...]
-    stderr: str
-
-    @property
-    def result(self) -> dict[str, Any] | None:
-        return self.events[-1] if self.events and self.events[-1]["event"] == "result" else None
-
-    @property
-    def words(self) -> str:
-        """What went wrong, for a violation."""
-        errors = [event for event in self.events if event["event"] == "error"]
-        return f"exit {self.exit}: {json.dumps(errors or self.events[-3:])} {self.stderr[-2000:]}"
-
-
-class Running:
-    """A `fab` under way; `events` grows as they are read."""
-
-    def __init__(self, argv: Sequence[str], folder: Path, env: dict[str, str]) -> None:
-        self.events: list[dict[str, Any]] = []
-        self.process = subprocess.Popen(
-            [*argv, "--json"],
-            cwd=folder,
-            env=env,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
-        )
-
-    def next(self) -> dict[str, Any] | None:
-        """The next event; `None` at the end of its output."""
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if not line:
-            return None
-        try:
-            event: dict[str, Any] = json.loads(line)
-        except ValueError:  # it was killed in the middle of a line
-            return None
-        self.events.append(event)
-        return event
-
-    def until(self, point: int) -> dict[str, Any] | None:
-        """Read up to the step event number `point` (from 0), and return it; `None` if there are fewer."""
-        seen = -1
-        while (event := self.next()) is not None:
-            seen += is_step(event)
-            if seen == point:
-                return event
-        return None
-
-    def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
-        """To the client alone; what it started, and what its hosts do, is tagship's to end."""
-        self.process.send_signal(number)
-
-    def ended(self, patience: float = LONG) -> Ended:
-        """Its end; a `Violated` if it hangs."""
-        try:
-            out, err = self.process.communicate(timeout=patience)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.communicate()
-            raise Violated(f"it hangs: no end within {patience:g} s; the last event: {self.events[-1:]}") from None
-        for line in out.splitlines():
-            try:
-                self.events.append(json.loads(line))
-            except ValueError:
-                continue
-        return Ended(self.process.returncode, tuple(self.events), err)
-
-
-def is_step(event: dict[str, Any]) -> bool:
-    """A step's beginning or its end: the moments at which a run is cut."""
-    return bool(event["event"] == "step" and event["state"] in ("begin", "done", "undo", "undone"))
 
 
 @dataclass
@@ -175,8 +95,37 @@ class World:
 
     def only_current_runs(self) -> None:
         """O3: every process of the application is of what `current` names."""
-        (host,) = self.hosts
-        o3_processes(host, _embedded(host.root))
+        for host in self.hosts:
+            o3_processes(host, seen.application(host.root))
+
+    def live(self, tag: str) -> None:
+        """Have `tag` live, by a deploy where it isn't."""
+        if {tag_of(release) for release in self.currents().values()} != {tag}:
+            self.must("deploy", "--tag", tag)
+
+    def settled(self, patience: float = 45.0) -> float:
+        """Return once nobody is at work: no agent, no lock. Gives the seconds that it took; raises `Violated`."""
+        began = time.monotonic()
+        eventually(lambda: not self.at_work(), patience, "no agent is at work and no lock is held")
+        return time.monotonic() - began
+
+    def at_work(self) -> list[int]:
+        """Pids of the agents that this world's commands started here, and of whoever holds a lock."""
+        holders = [seen.holder(host.root) for host in self.hosts]
+        return [*seen.agents(self.project.home), *(pid for pid in holders if pid is not None)]
+
+    def raze(self) -> None:
+        """Have hosts on which nothing was ever deployed."""
+        self.kill()
+        for host in self.hosts:
+            shutil.rmtree(host.root, ignore_errors=True)
+
+    def kill(self) -> None:
+        """End every process of the stage."""
+        roots = [pid for host in self.hosts for pid in seen.application(host.root)]
+        for pid in {*roots, *seen.commands(self.project.home)}:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
 
 @dataclass
@@ -202,16 +151,59 @@ class Fleet(World):
 @contextmanager
 def embedded(folder: Path) -> Iterator[World]:
     """A project in `folder` with its embedded stage; what runs is ended afterwards."""
-    home = folder / "h"
-    home.mkdir(parents=True)
-    project = Project(folder / "p", home)
+    project = _project(folder)
     try:
-        project.begin()
-        project.lighten()
-        project.edit("tagship.yml", r"(?m)^  name: .*", "  name: blog")
         yield World(project, "local", [Standing("local", project.root, f"http://{project.front}", "/version")])
     finally:
         project.end()
+
+
+@contextmanager
+def loopback(folder: Path, count: int) -> Iterator[World]:
+    """A project in `folder` whose stage `far` is `count` hosts behind one sshd of this machine: plain processes."""
+    project = _project(folder)
+    with run_sshd(folder / "sshd", home=project.home) as server:
+        try:
+            yield World(project, "far", _behind(server, project, folder, count))
+        finally:
+            project.end()
+
+
+def _behind(server: Sshd, project: Project, folder: Path, count: int) -> list[Standing]:
+    way = {
+        "host": "127.0.0.1",
+        "port": server.port,
+        "user": server.user,
+        "identity": str(server.identity),
+        "known_hosts": str(server.known_hosts),
+    }
+    hosts = [
+        Standing(f"web{n}", folder / f"w{n}", f"http://127.0.0.1:{free_port()}", "/version") for n in range(count)
+    ]
+    entries = [
+        {"name": host.name, **way, "root": str(host.root), "front": host.url.removeprefix("http://")}
+        for host in hosts
+    ]
+    _add_stage(project, "far", {"hosts": entries, "service": {"kind": "process"}, **SETTINGS})
+    return hosts
+
+
+def _project(folder: Path) -> Project:
+    home = folder / "h"
+    home.mkdir(parents=True)
+    project = Project(folder / "p", home)
+    project.stages = []  # at its end all that lives with its home is killed, which costs nothing
+    project.begin()
+    project.lighten()
+    project.edit("tagship.yml", r"(?m)^  name: .*", "  name: blog")
+    return project
+
+
+def _add_stage(project: Project, name: str, settings: dict[str, Any]) -> None:
+    path = project.folder / "tagship.yml"
+    document = yaml.safe_load(path.read_text())
+    document.setdefault("stages", {})[name] = settings
+    path.write_text(yaml.safe_dump(document))
 
 
 @contextmanager
@@ -225,12 +217,7 @@ def fleet(folder: Path, count: int, *, name: str = "faults") -> Iterator[Fleet]:
 
 
 def _fleet(folder: Path, lab: Lab, hosts: Sequence[Host]) -> Fleet:
-    home = folder / "h"
-    home.mkdir(parents=True)
-    project = Project(folder / "p", home)
-    project.begin()
-    project.lighten()
-    project.edit("tagship.yml", r"(?m)^  name: .*", "  name: blog")
+    project = _project(folder)
     entries = [
         {
             "host": host.address,
@@ -241,10 +228,7 @@ def _fleet(folder: Path, lab: Lab, hosts: Sequence[Host]) -> Fleet:
         }
         for number, host in enumerate(hosts, 1)
     ]
-    path = project.folder / "tagship.yml"
-    document = yaml.safe_load(path.read_text())
-    document.setdefault("stages", {})["lab"] = {"hosts": entries, "root": "/srv/blog", **SETTINGS}
-    path.write_text(yaml.safe_dump(document))
+    _add_stage(project, "lab", {"hosts": entries, "root": "/srv/blog", **SETTINGS})
     machines = {f"web{number}": host for number, host in enumerate(hosts, 1)}
     standing = [
         Standing(name, host.folder / "root" / "srv" / "blog", f"http://{host.address}", "/version")
@@ -262,31 +246,3 @@ def _fleet(folder: Path, lab: Lab, hosts: Sequence[Host]) -> Fleet:
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return made
-
-
-def _embedded(root: Path) -> dict[int, str]:
-    """The application's processes on this machine, by the release that their environment names."""
-    found = {}
-    mark = os.fsencode(root / "run")
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            items = (entry / "environ").read_bytes().split(b"\0")
-            state = (entry / "stat").read_text().rpartition(") ")[2][:1]
-        except OSError:
-            continue
-        settings = dict(item.partition(b"=")[::2] for item in items)
-        ours = settings.get(b"TAGSHIP_SOCKET", b"").startswith(mark) or os.fsencode(root) in settings.get(
-            b"TAGSHIP_PUBLIC", b""
-        )
-        if ours and state not in "ZX":
-            found[int(entry.name)] = settings.get(b"TAGSHIP_RELEASE", b"?").decode()
-    return found
-
-
-def eventually(is_so: Any, seconds: float, what: str) -> None:
-    """Return once `is_so()` is true; `Violated` if it isn't within `seconds`."""
-    deadline = time.monotonic() + seconds
-    while not is_so():
-        if time.monotonic() > deadline:
-            raise Violated(f"{what}, not within {seconds:g} s")
-        time.sleep(0.02)
