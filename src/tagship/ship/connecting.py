@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tagship import config
-from tagship.errors import UsageError
+from tagship.errors import HostRefused, Refused, TagshipError, UsageError
 from tagship.host import boot
-from tagship.ship.fleet import Fleet, Place, Pulse, Question
+from tagship.ship.fleet import Fleet, Place, Pulse, Question, raise_all
 from tagship.ship.transport import LocalTransport
 
 if TYPE_CHECKING:
@@ -72,21 +73,62 @@ def transport(host: config.Host, stage: config.Stage, project: Path, *, user: st
     )
 
 
-def connect(name: str, stage: config.Stage, app: config.App, project: Path, *, pulse: Pulse | None = None) -> Fleet:
+def connect(
+    name: str,
+    stage: config.Stage,
+    app: config.App,
+    project: Path,
+    *,
+    pulse: Pulse | None = None,
+    away: Mapping[str, str] | None = None,
+    without: Callable[[list[str]], str] | None = None,
+) -> Fleet:
     """Connect to and survey every host of a stage; the caller closes the fleet, or uses it in a `with`.
 
-    `app` is the application's settings, from the tag where there is one. Raises `UsageError`, `HostRefused`, or
-    `Refused` for several hosts.
+    `app` is the application's settings, from the tag where there is one. `away` are hosts of the stage that `stage`
+    leaves out here, by the flag that said so. `without` gives the command that goes on without the hosts that it is
+    told, where there is one. Raises `UsageError`, `HostRefused`, or `Refused` for several hosts.
     """
     found = places(name, stage, app.name, project)
     asked, parallel = question(name, app), stage.rollout.parallel
-    return Fleet(found, asked, parallel=parallel, pulse=pulse or Pulse()).connect()
+    fleet = Fleet(found, asked, parallel=parallel, pulse=pulse or Pulse(), away=away)
+    if lost := fleet.reach():
+        fleet.close()
+        raise_all(list(lost.values()) if without is None or not fleet.surveys else [unreached(lost, fleet, without)])
+    return fleet
+
+
+def unreached(lost: Mapping[str, TagshipError], fleet: Fleet, without: Callable[[list[str]], str]) -> TagshipError:
+    """One refusal for all hosts that can't be reached while others can, with the command that skips them."""
+    again = f"or go on without {'it' if len(lost) == 1 else 'them'}: {without(list(lost))}"
+    if len(lost) == 1:
+        ((host, error),) = lost.items()
+        cure = f"{error.cure}; {again}" if error.cure else again
+        return HostRefused(error.what, host=host, cure=cure, tail=error.tail)
+    lines = [line for error in lost.values() for line in (*str(error).splitlines(), *(f"| {t}" for t in error.tail))]
+    what = f"{len(lost)} of {len(fleet.hosts)} hosts can't be reached"
+    return Refused(what, where=", ".join(lost), cure=f"see each below; {again}", tail=lines)
+
+
+def look(
+    name: str, stage: config.Stage, app: config.App, project: Path, *, away: Mapping[str, str] | None = None
+) -> Fleet:
+    """As `connect`, to look only: hosts that can't be reached are `lost`. Raises where there is none that can."""
+    found = places(name, stage, app.name, project)
+    return Fleet(found, question(name, app), parallel=stage.rollout.parallel, away=away).look()
 
 
 def connect_live(name: str, stage: config.Stage, app: config.App, project: Path) -> Fleet:
     """As `connect`, with the part of the agent that knows logs, commands and the environment."""
     found = places(name, stage, app.name, project)
     return Fleet(found, question(name, app), parallel=stage.rollout.parallel, more=(boot.LIVE,)).connect()
+
+
+def connect_to_verify(name: str, stage: config.Stage, app: config.App, project: Path) -> Fleet:
+    """As `connect`, with the parts of the agent that compare a host with what was recorded."""
+    more = (boot.VERIFY, *((boot.OUTFIT,) if stage.runs_units else ()))
+    found = places(name, stage, app.name, project)
+    return Fleet(found, question(name, app), parallel=stage.rollout.parallel, more=more).connect()
 
 
 def question(name: str, app: config.App) -> Question:

@@ -8,6 +8,7 @@ import time
 from tagship.errors import Degraded, HostFailed, HostRefused, Interrupted, Restored, StalePlan
 from tagship.events import Event, Listener, ignore, note
 from tagship.host import boot
+from tagship.ship.again import converging
 from tagship.ship.fleet import Fleet
 from tagship.ship.here import Here
 from tagship.ship.hooks import Change
@@ -122,7 +123,7 @@ def _well(plan: Plan, fleet: Fleet, word: str) -> Outcome:
 
 
 def _ill(plan: Plan, fleet: Fleet, failure: Failure, states: dict[str, HostState]) -> Outcome:
-    error = _verdict(failure, states)
+    error = _verdict(plan, fleet, failure, states)
     error.__cause__ = failure.error
     return Outcome(
         error.outcome,
@@ -136,22 +137,37 @@ def _ill(plan: Plan, fleet: Fleet, failure: Failure, states: dict[str, HostState
     )
 
 
-def _verdict(failure: Failure, states: dict[str, HostState]) -> Restored | Degraded | Interrupted:
+def _verdict(
+    plan: Plan, fleet: Fleet, failure: Failure, states: dict[str, HostState]
+) -> Restored | Degraded | Interrupted:
     cause, step = failure.error, failure.step
     where = _where(failure)
     what = cause.what if step is None else cause.what.removeprefix(f"{step.title} ")  # `where` says it already
     back = all(state.back for state in states.values())
     away = [f"{state.host}: {state.words}" for state in states.values() if not state.reached or state.errors]
+    lost = [state.host for state in states.values() if state.lost]
+    alone = lost if len(lost) < len(states) else []  # with nobody left, there is nothing to do until somebody is back
+    again = converging(plan, fleet.surveys, fleet.away, cause, alone)
     if not back:
-        cure = "look at each host below, then `fab deploy` again: it settles what it finds"
         words = {host: state.words for host, state in states.items()}
-        return Degraded(what, hosts=words, where=where, cure=cure, tail=[*cause.tail, *away])
+        cure = f"{'this brings them to one release' if alone == lost else 'once they can be reached'}: {again}"
+        return Degraded(what, hosts=words, where=where, cure=cure, tail=cause.tail)
+    stands = f"everything was put back: {_stands(states)}"
     if isinstance(cause, Interrupted):
-        return Interrupted(f"{cause.what}; everything was put back", tail=away)
-    cure = (
-        f"{cause.cure}; everything was put back" if cause.cure else "everything was put back; mend it and try again"
-    )
+        return Interrupted(f"{cause.what}; {stands}", tail=away)
+    cure = f"{cause.cure}; {stands}" if cause.cure else f"{stands}; mend it and try again"
+    if alone:
+        cure += f"; without {', '.join(lost)}, which can't be reached: {again}"
     return Restored(what, where=where, cure=cure, tail=[*cause.tail, *away])
+
+
+def _stands(states: dict[str, HostState]) -> str:
+    """What is live after all was put back, in one phrase; where the fleet was mixed before, host by host."""
+    found = {state.current for state in states.values()}
+    if len(found) > 1:
+        rows = [f"{state.host} is on {state.current or 'nothing'}" for state in states.values()]
+        return f"{', '.join(rows)}, as before"
+    return f"{only} is live" if (only := found.pop()) else "nothing is live"
 
 
 def _where(failure: Failure) -> str:

@@ -75,6 +75,7 @@ class Fleet:
         parallel: int = 32,
         pulse: Pulse = Pulse(),
         more: tuple[str, ...] = (),
+        away: Mapping[str, str] | None = None,
     ):
         self.places = {place.name: place for place in places}
         self.question = question
@@ -82,7 +83,11 @@ class Fleet:
         self.pulse = pulse
         self.more = more
         """What else of the agent travels: `boot.LIVE`, and `boot.FRONT` once a front door is to be opened."""
+        self.away = dict(away or {})
+        """Hosts of the stage that are left alone, each with the flag that said so: `--skip` or `--limit`."""
         self.surveys: dict[str, HostSurvey] = {}
+        self.lost: dict[str, TagshipError] = {}
+        """Hosts that `look` couldn't reach, and why."""
         self.started = time.monotonic()
         self._links: dict[str, AgentLink] = {}
         self._spent = 0
@@ -102,21 +107,39 @@ class Fleet:
 
         One host that fails closes the links to all others.
         """
+        if lost := self.reach():
+            self.close()
+            raise_all(list(lost.values()))
+        return self
+
+    def look(self) -> Fleet:
+        """Connect and survey the hosts that can be reached; `lost` has the others. Raises as `connect` if none."""
+        self.lost = self.reach()
+        if not self.surveys:
+            raise_all(list(self.lost.values()))
+        return self
+
+    def reach(self) -> dict[str, TagshipError]:
+        """Connect and survey every host; what went wrong with those that aren't in `surveys`.
+
+        Raises `Interrupted`.
+        """
         crew = Crew(self._connect_one, self.hosts, self.parallel)
         try:
             crew.wait()
         except KeyboardInterrupt:
+            self.close()
             raise Interrupted("interrupted; nothing was changed") from None
-        finally:
-            if crew.errors or crew.busy:
-                self.close()
         self.surveys = {host: crew.results[host] for host in self.hosts if host in crew.results}
-        problems = [crew.errors[host] for host in self.hosts if host in crew.errors]
-        for problem in problems:
-            if not isinstance(problem, TagshipError):
+        lost: dict[str, TagshipError] = {}
+        for host in self.hosts:
+            problem = crew.errors.get(host)
+            if isinstance(problem, TagshipError):
+                lost[host] = problem
+            elif problem is not None:
+                self.close()
                 raise problem
-        raise_all([problem for problem in problems if isinstance(problem, TagshipError)])
-        return self
+        return lost
 
     def link(self, host: str) -> AgentLink:
         """The link to `host`; raises `KeyError` where there is none."""

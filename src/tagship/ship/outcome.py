@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tagship.errors import TagshipError
+from tagship.ship.roster import Known
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,12 @@ class Outcome:
     bytes_sent: int = 0
     error: TagshipError | None = None
     """What to raise once the result is told; `None` if all went well."""
+    away: tuple[Known, ...] = ()
+    """Hosts of the stage that were left alone, or missed what the others have, and what is known of them."""
 
     def row(self) -> dict[str, Any]:
-        """The data of the `result` event."""
+        """The data of the `result` event; `away` is there only where somebody is."""
+        away = {"away": [known.row() for known in self.away]} if self.away else {}
         return {
             "outcome": self.outcome,
             "exit": self.exit,
@@ -43,6 +47,7 @@ class Outcome:
             "hosts": [{"host": h.host, "release": h.release, "ok": h.ok} for h in self.hosts],
             "seconds": round(self.seconds, 3),
             "bytes_sent": self.bytes_sent,
+            **away,
         }
 
 

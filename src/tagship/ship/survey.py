@@ -216,8 +216,8 @@ def _roster(fleet: Mapping[str, Any] | None) -> Roster | None:
     if fleet is None:
         return None
     stood = {str(host): str(release) for host, release in fleet["stood"].items() if release is not None}
-    words = [str(fleet[key] or "") for key in ("by", "at")]
-    return Roster(fleet["release"], *words, change=int(fleet["change"] or 0), stood=stood)
+    by, at = (str(fleet[key] or "") for key in ("by", "at"))
+    return Roster(fleet["release"], by, at, int(fleet["change"] or 0), stood)
 
 
 def refusals(survey: HostSurvey, *, env: str | None, python: str | None, need: Room) -> tuple[HostRefused, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tagship.errors import LinkLost, TagshipError
 from tagship.events import Event, Listener, note
@@ -30,14 +30,27 @@ class HostState:
     """It is as its survey found it, or nothing that the world can see was changed on it."""
     reached: bool
     errors: tuple[str, ...] = ()
+    maybe: str | None = None
+    """The release that may be current on a host that wasn't asked."""
+    given_up: bool = False
+    """Nobody waited for it any more: it may well be there."""
+
+    @property
+    def lost(self) -> bool:
+        """It can't be reached."""
+        return not self.reached and not self.given_up
 
     @property
     def words(self) -> str:
         """One sentence for people."""
-        where = f"{self.current or 'nothing'} is current"
-        if not self.reached:
-            where = "out of reach" + (f"; {where}, untouched" if self.back else f"; {where}, or was before")
-        return "; ".join([where, *self.errors])
+        current = self.current or "nothing"
+        if self.reached:
+            where = f"{current} is current"
+        elif self.maybe is not None:
+            where = f"{current} was current, and {self.maybe} may be"
+        else:
+            where = f"{current} is current" + (", as before" if self.back else ", and may not be as it was")
+        return "; ".join([*(["out of reach"] if self.lost else []), where, *self.errors])
 
 
 def undos(begun: Iterable[Step]) -> list[tuple[Step, Act]]:
@@ -60,6 +73,9 @@ class Unwind:
     def __init__(self, begun: dict[str, list[Step]], fleet: Fleet, tell: Listener, claim: Claim) -> None:
         self.begun = begun
         self.states: dict[str, HostState] = {}
+        self._owed: dict[str, list[tuple[Step, Act]]] = {}
+        """What is still to be reversed on each host, newest first."""
+        self._errors: dict[str, list[str]] = {host: [] for host in begun}
         self._fleet = fleet
         self._tell = tell
         self._claim = claim
@@ -74,11 +90,12 @@ class Unwind:
 
     def abandoned(self) -> dict[str, HostState]:
         """The states after an unwind that was interrupted itself."""
-        return {h: self.states.get(h) or self._lost(h, "its unwinding was interrupted") for h in self.begun}
+        why = "its unwinding was interrupted"
+        return {h: self.states.get(h) or replace(self._lost(h, why), given_up=True) for h in self.begun}
 
     def _host(self, host: str) -> None:
-        owed = undos(self.begun[host])
-        errors: list[str] = []
+        owed, errors = undos(self.begun[host]), self._errors[host]
+        self._owed[host] = list(owed)
         if not owed and self._fleet.link(host).alive:
             self.states[host] = HostState(host, self._fleet.surveys[host].current, back=True, reached=True)
             return
@@ -88,7 +105,7 @@ class Unwind:
                 self._undo(step, act, errors)
             now = self._fleet.survey(host)
         except TagshipError as error:
-            self.states[host] = self._lost(host, *errors, error.what)
+            self.states[host] = self._lost(host, error.what)
             return
         errors += _differences(self._fleet.surveys[host], now)
         self.states[host] = HostState(host, now.current, not errors, reached=True, errors=tuple(errors))
@@ -104,6 +121,7 @@ class Unwind:
             except LinkLost:
                 self._ensure(step.host)  # once more over a new link: an undo may be done twice
                 answer = self._fleet.link(step.host).call(verb, args)
+            self._owed[step.host].remove((step, act))
             errors += remarks.damage(answer)
             for remark in remarks.force(args, answer):
                 note(self._tell, remark, level="warning", host=step.host)
@@ -127,10 +145,13 @@ class Unwind:
         except TagshipError as error:
             raise LinkLost(error.what, host=host, cure=error.cure, tail=error.tail) from error
 
-    def _lost(self, host: str, *errors: str) -> HostState:
-        untouched = all(act[0] not in REBUILDS for _step, act in undos(self.begun[host]))
-        current = self._fleet.surveys[host].current
-        return HostState(host, current, back=untouched, reached=False, errors=errors)
+    def _lost(self, host: str, error: str) -> HostState:
+        """A host that can't be asked: only what is certain counts as reversed."""
+        owed = list(self._owed.get(host, undos(self.begun[host])))
+        current, errors = self._fleet.surveys[host].current, self._errors[host]
+        flips = [step.args["to"] for step, act in owed if act[0] == "flip"]
+        back = not errors and all(act[0] not in REBUILDS for _step, act in owed)
+        return HostState(host, current, back, reached=False, errors=(*errors, error), maybe=next(iter(flips), None))
 
 
 def _differences(before: HostSurvey, now: HostSurvey) -> Sequence[str]:
