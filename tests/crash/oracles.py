@@ -127,19 +127,23 @@ def _answers(host: Standing) -> str | None:
 
 def o3_nothing_stray(host: Standing) -> None:
     """No lock is held; no half-made link, staging or release that nobody finished lies about."""
-    lock = host.root / "state" / "lock"
-    if lock.exists():
-        with lock.open() as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise Violated(f"O3 {host.name}: the lock is held: {lock.read_text()}") from None
+    o3_lock_is_free(host.name, host.root / "state" / "lock")
     stray = [path for path in _names(host.root, "", "releases", "state", "run", "objects") if STRAY.search(path)]
     now, good = current(host), journaled(host, {"good", "left"})
     releases = [name for name in _names(host.root, "releases") if ID.fullmatch(Path(name).name)]
     stray += [name for name in releases if Path(name).name != now and Path(name).name not in good]
     if stray:
         raise Violated(f"O3 {host.name}: left behind: {', '.join(stray)}")
+
+
+def o3_lock_is_free(name: str, lock: Path) -> None:
+    """Nobody holds the lock of the host called so."""
+    if lock.exists():
+        with lock.open() as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise Violated(f"O3 {name}: the lock is held: {lock.read_text()}") from None
 
 
 def o3_processes(host: Standing, processes: Mapping[int, str]) -> None:
@@ -182,8 +186,7 @@ def eof_rules(host: Standing, old: str | None, known: Collection[str], processes
     it stays, whole, and runs; beside it only `old` may.
     """
     now = current(host)
-    releases = {Path(name).name for name in _names(host.root, "releases")}
-    if new := releases - set(known) - {now}:
+    if new := releases(host) - set(known) - {now}:
         raise Violated(f"EOF {host.name}: {now} is current, and these were left: {sorted(new)}")
     running = set(processes.values())
     if now == old:
@@ -195,6 +198,11 @@ def eof_rules(host: Standing, old: str | None, known: Collection[str], processes
     if now not in running or not running <= {old, now}:
         raise Violated(f"EOF {host.name}: flipped from {old} to {now}, and these run: {dict(processes)}")
     return True
+
+
+def releases(host: Standing) -> set[str]:
+    """The names of all that lies among the releases."""
+    return {Path(name).name for name in _names(host.root, "releases")}
 
 
 def good_before(host: Standing, release: str | None) -> str | None:

@@ -1,4 +1,4 @@
-"""Where faults are injected: a project with tags, and a stage of it that is this machine or a fleet of lab hosts.
+"""Where faults are injected: a project with tags, and a stage of it that this machine is (crash.fleets has others).
 
 `fab` runs as its user runs it, in a process of its own; nothing of tagship is imported here.
 """
@@ -8,9 +8,8 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,10 +32,7 @@ from crash.oracles import (
 from crash.running import LONG, Ended, Running, eventually, is_step
 from verbs.project import Project
 
-from lab.fleet import Lab
-from lab.host import Host
-
-__all__ = ["LONG", "Ended", "Fleet", "Running", "World", "embedded", "eventually", "fleet", "is_step", "loopback"]
+__all__ = ["LONG", "Ended", "Running", "World", "embedded", "eventually", "is_step", "loopback"]
 SETTINGS = {"drain": "3s"}
 
 
@@ -89,6 +85,10 @@ class World:
         ids = set(self.currents().values())
         if len(ids) != 1:
             raise Violated(f"O3: after a deploy the fleet stands on {self.currents()}")
+        self.clean()
+
+    def clean(self) -> None:
+        """O3: no stray lock, link, staging or process."""
         for host in self.hosts:
             o3_nothing_stray(host)
         self.only_current_runs()
@@ -128,30 +128,10 @@ class World:
                 os.kill(pid, signal.SIGKILL)
 
 
-@dataclass
-class Fleet(World):
-    """A stage of lab hosts, made ready by `fab setup`: units behind nginx."""
-
-    lab: Lab | None = None
-    machines: dict[str, Host] = field(default_factory=dict)
-
-    def only_current_runs(self) -> None:
-        """O3, by the units that systemd knows on each host."""
-        for host in self.hosts:
-            now = current(host)
-            argv = ["systemctl", "list-units", "--plain", "--no-legend", "--state=active,activating,deactivating"]
-            lines = self.machines[host.name].run(*argv, f"blog-{self.stage}@*", user="root").stdout.split()
-            units = {word for word in lines if word.startswith(f"blog-{self.stage}@")}
-            serials = {unit.partition("@")[2].split(".")[0] for unit in units}
-            wanted = set() if now is None else {now.partition("-")[0]}
-            if not serials <= wanted:
-                raise Violated(f"O3 {host.name}: {now} is current, and these units run: {sorted(units)}")
-
-
 @contextmanager
 def embedded(folder: Path) -> Iterator[World]:
     """A project in `folder` with its embedded stage; what runs is ended afterwards."""
-    project = _project(folder)
+    project = light_project(folder)
     try:
         yield World(project, "local", [Standing("local", project.root, f"http://{project.front}", "/version")])
     finally:
@@ -161,7 +141,7 @@ def embedded(folder: Path) -> Iterator[World]:
 @contextmanager
 def loopback(folder: Path, count: int) -> Iterator[World]:
     """A project in `folder` whose stage `far` is `count` hosts behind one sshd of this machine: plain processes."""
-    project = _project(folder)
+    project = light_project(folder)
     with run_sshd(folder / "sshd", home=project.home) as server:
         try:
             yield World(project, "far", _behind(server, project, folder, count))
@@ -184,11 +164,12 @@ def _behind(server: Sshd, project: Project, folder: Path, count: int) -> list[St
         {"name": host.name, **way, "root": str(host.root), "front": host.url.removeprefix("http://")}
         for host in hosts
     ]
-    _add_stage(project, "far", {"hosts": entries, "service": {"kind": "process"}, **SETTINGS})
+    add_stage(project, "far", {"hosts": entries, "service": {"kind": "process"}, **SETTINGS})
     return hosts
 
 
-def _project(folder: Path) -> Project:
+def light_project(folder: Path) -> Project:
+    """A project in `folder`, served by the standard library alone."""
     home = folder / "h"
     home.mkdir(parents=True)
     project = Project(folder / "p", home)
@@ -199,50 +180,9 @@ def _project(folder: Path) -> Project:
     return project
 
 
-def _add_stage(project: Project, name: str, settings: dict[str, Any]) -> None:
+def add_stage(project: Project, name: str, settings: Mapping[str, Any]) -> None:
+    """Write the stage called `name` into tagship.yml, in place of one of that name."""
     path = project.folder / "tagship.yml"
     document = yaml.safe_load(path.read_text())
     document.setdefault("stages", {})[name] = settings
     path.write_text(yaml.safe_dump(document))
-
-
-@contextmanager
-def fleet(folder: Path, count: int, *, name: str = "faults") -> Iterator[Fleet]:
-    """A project in `folder` whose stage `lab` is `count` fresh lab hosts, ready for units; nothing is live."""
-    lab = Lab(f"{name}-{os.getpid()}")
-    try:
-        yield _fleet(folder, lab, lab.up(count))
-    finally:
-        lab.down()
-
-
-def _fleet(folder: Path, lab: Lab, hosts: Sequence[Host]) -> Fleet:
-    project = _project(folder)
-    entries = [
-        {
-            "host": host.address,
-            "name": f"web{number}",
-            "user": "deploy",
-            "identity": str(host.identity),
-            "known_hosts": str(host.known_hosts),
-        }
-        for number, host in enumerate(hosts, 1)
-    ]
-    _add_stage(project, "lab", {"hosts": entries, "root": "/srv/blog", **SETTINGS})
-    machines = {f"web{number}": host for number, host in enumerate(hosts, 1)}
-    standing = [
-        Standing(name, host.folder / "root" / "srv" / "blog", f"http://{host.address}", "/version")
-        for name, host in machines.items()
-    ]
-    made = Fleet(project, "lab", standing, lab, machines)
-    ended = subprocess.run(
-        ["fab", "setup", "--stage", "lab", "--admin", "root", "--json"],
-        cwd=project.folder,
-        env=project.env,
-        capture_output=True,
-        text=True,
-        timeout=LONG,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    return made

@@ -1,0 +1,119 @@
+"""One lab host and the faults of machines and networks: cut off, gone silent, dead, rebooted; all from outside."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab import cell
+from lab.fleet import Lab
+from lab.host import Host
+
+SSH = 22
+SESSION = "sshd: deploy"
+"""How sshd calls the processes of a connection of who deploys: the one that is root's, and the user's own."""
+CLOSING = ("client-socket", "host-socket", "session")
+"""The ways in which a connection ends at once; see `Machine.close`."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Host `host` of `lab`."""
+
+    lab: Lab
+    host: Host
+    root: str = "/srv/blog"
+
+    @property
+    def disk(self) -> Path:
+        """The stage's root as it lies on the disk, to be looked at also while the host is off."""
+        return self.host.folder / "upper" / self.root.lstrip("/")
+
+    @property
+    def inside(self) -> Path:
+        """The stage's root as the host itself sees it: only there a lock can be tried. The host must be on."""
+        return Path(f"/proc/{self._keeper}/root{self.host.folder}/root{self.root}")
+
+    @property
+    def _keeper(self) -> int:
+        return self.host.group.child(cell.KEEPER).pid()
+
+    # --- the connection ends
+
+    def close(self, way: str) -> None:
+        """End every connection of who deploys at once, in one of the `CLOSING` ways."""
+        {"client-socket": self._close_here, "host-socket": self._close_there, "session": self.kill_sessions}[way]()
+
+    def _close_here(self) -> None:
+        _run("ss", "--kill", "--tcp", "--numeric", "dst", f"{self.host.address}:{SSH}")
+
+    def _close_there(self) -> None:
+        ours = ("nsenter", f"--target={self._keeper}", "--net")
+        _run(*ours, "ss", "--kill", "--tcp", "--numeric", "src", f"{self.host.address}:{SSH}")
+
+    def kill_sessions(self) -> None:
+        """SIGKILL to what sshd runs for who deploys; the sshd that lets others in lives on."""
+        for pid in self._processes():
+            try:
+                if Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").startswith(SESSION):
+                    os.kill(pid, signal.SIGKILL)
+            except (FileNotFoundError, ProcessLookupError):
+                continue  # its parent's death was its own
+
+    def _processes(self) -> Iterator[int]:
+        for folder, _, _ in os.walk(self.host.group.folder):
+            try:
+                yield from map(int, (Path(folder) / "cgroup.procs").read_text().split())
+            except OSError:
+                continue  # a group that has gone meanwhile
+
+    # --- the connection goes silent
+
+    def pull(self) -> None:
+        """Pull its cable: from now on nothing comes and nothing is refused, as behind a router that has gone."""
+        # With the address of a neighbour known for ever, the kernel doesn't tell at once that there is none.
+        known = ("lladdr", self.host.subnet.mac(self.host.address), "dev", self.host.subnet.link, "nud", "permanent")
+        _run("ip", "neighbour", "replace", self.host.address, *known)
+        self._port("down")
+
+    def plug(self) -> None:
+        """Plug it in again; safe if it is."""
+        if self.host.alive():
+            self._port("up")
+        subprocess.run(
+            ["ip", "neighbour", "delete", self.host.address, "dev", self.host.subnet.link],
+            capture_output=True,
+            check=False,
+        )
+
+    @contextmanager
+    def pulled(self) -> Iterator[None]:
+        """Without its cable inside."""
+        self.pull()
+        try:
+            yield
+        finally:
+            self.plug()
+
+    def _port(self, state: str) -> None:
+        switch = self.host.switch.child(cell.KEEPER).pid()
+        _run("nsenter", f"--target={switch}", "--net", "ip", "link", "set", f"host{self.host.number}", state)
+
+    # --- the machine ends
+
+    def kill(self) -> None:
+        """Cut its power."""
+        self.host.kill()
+
+    def boot(self) -> None:
+        """Power it on, and return once it lets in and has started everything; safe if it is on."""
+        self.lab.boot(self.host.number)
+
+
+def _run(*argv: str) -> None:
+    subprocess.run(argv, capture_output=True, check=True)
