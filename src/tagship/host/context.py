@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Callable, Iterator, Optional
 
 from tagship.host.faults import Problem, usage
-from tagship.host.journal import Journal
+from tagship.host.journal import Change, Journal
 from tagship.host.layout import Layout, serial_of
 from tagship.host.lifeline import Lifeline
 from tagship.host.lock import Lock
@@ -101,6 +101,8 @@ class Context:
         """Things one verb keeps for later ones of the session, by name."""
         self.ready: Optional[Ready] = None
         """How `fab setup` made the host ready for the stage, at whatever root."""
+        self.change: Optional[Change] = None
+        """What it is about, from `lock` to `unlock`."""
         self._layout: Optional[Layout] = None
         self._lock: Optional[Lock] = None
 
@@ -131,12 +133,35 @@ class Context:
 
     @property
     def journal(self) -> Journal:
-        """The stage's journal."""
-        return Journal(self.layout.journal)
+        """The stage's journal, read as far as it was last."""
+        found: Optional[Journal] = self.opened.get("journal")
+        if found is None or found.path != self.layout.journal:
+            found = self.opened["journal"] = Journal(self.layout.journal)
+        return found
 
     def note(self, event: str, release: Optional[str], **more: Any) -> None:
-        """Journal a row, on disk before this returns; every row says who did it: the owner of the lock."""
-        self.journal.append(event, release, by=self.lock.owner, **more)
+        """Journal a row, on disk before this returns; the change that it is the first of begins with it."""
+        self._write({"event": event, "release": release, **more})
+
+    def begin(self) -> None:
+        """Journal that the change begins, unless it has: before whatever journals no intent of its own."""
+        self._write()
+
+    def end(self, outcome: str, why: Optional[str] = None) -> None:
+        """Journal how the change ended, if it began."""
+        if self.change is not None and self.change.begun:
+            self._write(self.change.closing(outcome, why))
+        self.change = None
+
+    def _write(self, *rows: dict[str, Any]) -> None:
+        """Every row says who did it, the owner of the lock, and of which change it is."""
+        change = self.change
+        found = [*(change.opening() if change else ()), *rows]
+        if found:
+            also = {"by": self.lock.owner, "change": change.number if change else 0}
+            self.journal.append(*({**row, **also} for row in found))
+        if change is not None:
+            change.begun = True
 
     def must_hold(self) -> None:
         """Raise unless this session holds the lock."""

@@ -6,7 +6,7 @@ import os
 import re
 from typing import Any, Optional
 
-from tagship.host import probe, rows, stored, survey
+from tagship.host import known, probe, rows, stored
 from tagship.host.context import Args, Context
 from tagship.host.faults import refused, usage
 from tagship.host.layout import LONGEST_SOCKET, Layout, serial_of
@@ -82,7 +82,7 @@ def open_objects(context: Context) -> Objects:
 
 def _check_free(context: Context, release: str, serial: int) -> None:
     layout = context.layout
-    highest = survey.highest(layout, context.journal.standings())
+    highest = known.highest(known.standings(layout, context.journal))
     if serial <= highest:
         raise refused(
             "the serial {} was given before; the highest is {}".format(serial, highest),

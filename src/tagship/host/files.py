@@ -72,8 +72,11 @@ def _json(value: Any) -> bytes:
     return (json.dumps(value, separators=(",", ":")) + "\n").encode()
 
 
-def read(path: str) -> Optional[bytes]:
-    """The bytes of a regular file; `None` where there is none that can be read (missing, a folder, a link)."""
+def read(path: str, since: int = 0) -> Optional[bytes]:
+    """The bytes of a regular file, from its byte `since` on.
+
+    `None` where there is none that can be read (missing, a folder, a link).
+    """
     try:
         fd = os.open(path, READ)
     except OSError:
@@ -81,6 +84,8 @@ def read(path: str) -> Optional[bytes]:
     try:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             return None
+        if since:
+            os.lseek(fd, since, os.SEEK_SET)
         chunks: list[bytes] = []
         while True:
             chunk = os.read(fd, 1 << 20)

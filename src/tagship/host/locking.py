@@ -9,6 +9,7 @@ from typing import Any
 from tagship.host import access, files, survey
 from tagship.host.context import Args, Context
 from tagship.host.faults import refused
+from tagship.host.journal import Change, last_change
 from tagship.host.lock import read_holder
 from tagship.host.objects import Objects
 
@@ -23,21 +24,29 @@ def lock(context: Context, args: Args) -> dict[str, Any]:
         _make(path, access.of_folder(layout, path), units=layout.ready is not None)
     context.lock.take(owner, release, verb)
     try:
+        number = args.raw().get("change")
+        number = 1 + last_change(context.journal.rows()) if number is None else int(args.number("change", 1))
+        context.change = Change(number, verb, release, survey.read_current(layout)[1])
         survey.check_owner(layout, context.app, context.stage)
         if not files.read_object(layout.owner):
             files.write_json(layout.owner, {"app": context.app, "stage": context.stage})
         _sweep(context)
     except BaseException:
+        context.change = None
         context.lock.free()
         raise
     return {}
 
 
-def unlock(context: Context, args: Args) -> dict[str, Any]:  # noqa: ARG001
-    """Let go of the lock; what this session declared is from now on everybody's, and stays when it ends."""
+def unlock(context: Context, args: Args) -> dict[str, Any]:
+    """Journal how it ended, let go of the lock; what this session declared is everybody's from now on, and stays."""
+    outcome, why = args.optional("outcome") or "done", args.optional("why")
     context.declared.clear()
     context.started.clear()
-    context.lock.free()
+    try:
+        context.end(outcome, why)
+    finally:
+        context.lock.free()
     return {}
 
 

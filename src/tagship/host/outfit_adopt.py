@@ -12,7 +12,7 @@ import socket
 import time
 from typing import Any, Callable, Optional
 
-from tagship.host import files, http, lock, outfit, outfit_ports, survey
+from tagship.host import files, http, known, lock, outfit, outfit_ports
 from tagship.host.context import Args, Context
 from tagship.host.faults import Problem, refused
 from tagship.host.journal import Journal
@@ -39,7 +39,7 @@ def scan(context: Context, args: Args) -> dict[str, Any]:
         "link": link,
         "leads": os.path.realpath(current) if kind in ("link", "directory") and os.path.isdir(current) else "",
         "public": [path for path in (public, os.path.join(current, "public")) if path and os.path.isdir(path)],
-        "highest": survey.highest(Layout(root), Journal(Layout(root).journal).standings()),
+        "highest": known.highest(known.standings(Layout(root), Journal(Layout(root).journal))),
         "unfinished": os.path.lexists(outfit.note(args)),
         "adopted": files.read_object(os.path.join(outfit.NOTES, name + ".adopted")) or None,
         "sites": _sites(name, _words(current, upstream, public)),

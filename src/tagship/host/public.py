@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any, Optional
 
-from tagship.host import files
+from tagship.host import files, known
 from tagship.host.context import Args, Context
 from tagship.host.faults import refused, usage
 from tagship.host.survey import read_current
@@ -28,7 +28,7 @@ def flip(context: Context, args: Args) -> dict[str, Any]:
             "somebody changed it: survey again, then deploy again",
         )
     if to is not None:
-        standing = context.journal.standings().get(to)
+        standing = known.standings(layout, context.journal).get(to)
         if standing is None or not standing.staged or not os.path.isdir(layout.release(to)):
             raise refused("{} isn't staged on this host".format(to), "deploy it again")
     context.note("flip", to, origin=origin)
@@ -59,7 +59,7 @@ def mark(context: Context, args: Args) -> dict[str, Any]:
     if state not in ("good", "left"):
         raise usage("a release is marked good or left")
     more = {"fleet": args.texts("fleet")} if args.raw().get("fleet") is not None else {}
-    standing = context.journal.standings().get(release)
+    standing = known.standings(context.layout, context.journal).get(release)
     if standing is None:
         raise refused("{} was never here".format(release), "survey again")
     if more or standing.state != state:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from tagship.host import assets, damage, envs, files, furnish, generated, presence, service, stored, survey
+from tagship.host import assets, damage, envs, files, furnish, generated, known, presence, service, stored, survey
 from tagship.host.context import Args, Context
 from tagship.host.declare import open_objects
 from tagship.host.faults import refused
 from tagship.host.journal import Standing
-from tagship.host.layout import ID, Layout
+from tagship.host.layout import Layout
 from tagship.host.locking import TRASH
 
 _TOLD = 20  # paths of one release that are told of
@@ -20,12 +20,16 @@ _LOGS = 20  # serials whose logs are kept in any case
 def unstage(context: Context, args: Args) -> dict[str, Any]:
     """Stop a release's process and remove all that is only its own. Never what `current` names.
 
-    `damaged` of the answer tells which other releases it has damaged, and where.
+    `damaged` of the answer tells which other releases it has damaged, and where. With `objects: keep` its objects
+    stay until the next `prune` or `unstage`: what a dead client sent needn't be sent again.
     """
     release = args.release()
     if survey.read_current(context.layout)[1] == release:
         raise refused("{} is current".format(release), "flip to another release first")
-    return {"damaged": _withdraw(context, [release], "removed")}
+    damaged = _withdraw(context, [release], "removed")
+    if args.optional("objects") != "keep":
+        _collect(context)
+    return {"damaged": damaged}
 
 
 def prune(context: Context, args: Args) -> dict[str, Any]:
@@ -36,28 +40,35 @@ def prune(context: Context, args: Args) -> dict[str, Any]:
     keep = int(args.number("keep"))
     layout = context.layout
     rows = context.journal.rows()
-    standings = context.journal.standings(rows)
+    standings = known.standings(layout, context.journal)
     current = survey.read_current(layout)[1]
-    ours = sorted(_ours(layout, standings), key=lambda name: standings[name].serial if name in standings else 0)
-    good = [name for name in ours if name != current and name in standings and standings[name].state == "good"]
+    ours = sorted(_ours(layout, standings), key=lambda name: standings[name].serial)
+    good = [name for name in ours if name != current and standings[name].state == "good"]
     ends = [row.get(end) for row in rows if row["event"] == "flipped" for end in ("origin", "release")][-4:]
-    left = [name for name in ours if name in ends and name in standings and standings[name].state == "left"]
-    kept = {current, *left, *(good[-keep:] if keep else []), *presence.live(layout)}
+    left = [name for name in ours if name in ends and standings[name].state == "left"]
+    kept = {current, *left, *good[-max(keep, 1) :], *presence.live(layout)}
     removed = [name for name in ours if name not in kept]
     remove(context, removed, "removed")
+    _collect(context)
     _drop_logs(layout)
     envs.prune(layout)
     return {"removed": removed}
 
 
 def abandon(context: Context) -> None:
-    """The client is gone: take back what it declared and what it started, except what `current` names."""
+    """The client is gone: take back what it declared and what it started, except what `current` names.
+
+    The objects that it sent stay until the next `prune` or `unstage`: most often the same tag comes again.
+    """
     if not context.lock.held:
         return
-    current = survey.read_current(context.layout)[1]
-    for release in sorted(context.started - context.declared - {current}):
-        service.stop(context, release, 0)
-    _withdraw(context, sorted(context.declared - {current}), "abandoned")
+    try:
+        current = survey.read_current(context.layout)[1]
+        for release in sorted(context.started - context.declared - {current}):
+            service.stop(context, release, 0)
+        _withdraw(context, sorted(context.declared - {current}), "abandoned")
+    finally:
+        context.end("lost", "the client went away")
 
 
 def _withdraw(context: Context, releases: list[str], event: str) -> dict[str, list[str]]:
@@ -77,9 +88,12 @@ def _withdraw(context: Context, releases: list[str], event: str) -> dict[str, li
 
 
 def remove(context: Context, releases: list[str], event: str) -> None:
-    """Stop and remove releases, and journal `event` of each; one that never was, or went before, is passed over."""
+    """Stop and remove releases, and journal `event` of each; one that never was, or went before, is passed over.
+
+    Their objects stay.
+    """
     layout = context.layout
-    standings = context.journal.standings()
+    standings = known.standings(layout, context.journal)
     ours = set(_ours(layout, standings))
     for release in releases:
         context.lifeline.check()
@@ -96,18 +110,12 @@ def remove(context: Context, releases: list[str], event: str) -> None:
         context.declared.discard(release)
         context.started.discard(release)
     if releases:
-        _collect(context)
+        assets.collect(layout, stored.all_declared(layout), open_objects(context))
 
 
 def _ours(layout: Layout, standings: dict[str, Standing]) -> list[str]:
     """The folders in releases/ that tagship made; what else lies there is nobody's business."""
-    found = []
-    for name in files.names(layout.releases):
-        path = os.path.join(layout.releases, name)
-        folder = ID.match(name) and os.path.isdir(path) and not os.path.islink(path)
-        if folder and (name in standings or stored.is_ours(layout, name)):
-            found.append(name)
-    return found
+    return [name for name in known.folders(layout) if name in standings]
 
 
 def _drop_generated(context: Context, release: str) -> None:
@@ -129,11 +137,10 @@ def _clear(layout: Layout, release: str) -> None:
 
 
 def _collect(context: Context) -> None:
-    """Drop every object, wheel and asset that no release on disk uses; also what a killed session left."""
+    """Drop every object and wheel that no release on disk uses; also what a killed session left."""
     layout = context.layout
     objects = open_objects(context)
     left = stored.all_declared(layout)
-    assets.collect(layout, left, objects)
     used = {key for declared in left for key in declared.objects()}
     used.update(key for one in left for key, _ in assets.of(stored.made(layout, one.release)).values())
     unpacked = stored.installer(layout)

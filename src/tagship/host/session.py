@@ -67,7 +67,7 @@ class Session:
                 ending()
             except (Problem, OSError):
                 _print_traceback()
-        if context.declared or context.started:
+        if context.declared or context.started or context.change is not None:
             from tagship.host import removal  # only on the way out of a session that left something
 
             context.lifeline = Lifeline()
@@ -102,6 +102,8 @@ class Session:
         self._streaming = verb.takes_data
         if verb.needs_lock:
             self._context.must_hold()
+            if not verb.notes:
+                self._context.begin()
         return verb.load()(self._context, Args(args))
 
     def _next(self) -> frames.Message:

@@ -7,11 +7,11 @@ import pwd
 import stat
 from typing import Any, Optional
 
-from tagship.host import envfile, files, lock, stored
+from tagship.host import envfile, files, known, lock, stored
 from tagship.host.context import Args, Context
 from tagship.host.faults import refused, usage
-from tagship.host.journal import Journal, Standing
-from tagship.host.layout import ID, Layout, serial_of
+from tagship.host.journal import Standing, last_change, number_of
+from tagship.host.layout import ID, Layout
 
 
 def survey(context: Context, args: Args) -> dict[str, Any]:
@@ -28,9 +28,9 @@ def survey(context: Context, args: Args) -> dict[str, Any]:
     layout = context.layout
     front = probe.Front.read(args)
 
-    journal = Journal(layout.journal)
-    rows = journal.rows()
-    standings = journal.standings(rows)
+    context.opened.pop("journal", None)  # whatever became of the file: from its beginning
+    rows = context.journal.rows()
+    standings = known.standings(layout, context.journal)
     parts = presence.parts(layout)
     kind, current = read_current(layout)
     serving = presence.serving(layout, current)
@@ -46,7 +46,8 @@ def survey(context: Context, args: Args) -> dict[str, Any]:
         "current": current,
         "current_kind": kind,
         "releases": _releases(layout, standings, presence.leaders(parts), current if declared is None else None),
-        "highest": highest(layout, standings),
+        "highest": known.highest(standings),
+        "change": last_change(rows),
         "fleet": roster.told(rows),
         "serving": serving,
         "well": well,
@@ -66,9 +67,14 @@ def survey(context: Context, args: Args) -> dict[str, Any]:
 
 
 def history(context: Context, args: Args) -> dict[str, Any]:
-    """The verb `history`: the last rows of the journal, oldest first."""
-    limit = int(args.number("limit"))
-    return {"rows": context.journal.rows()[-limit:] if limit else []}
+    """The verb `history`: the last rows of the journal, or how its last `changes` began and ended, oldest first."""
+    rows = context.journal.rows()
+    if args.raw().get("changes") is None:
+        limit = int(args.number("limit"))
+        return {"rows": rows[-limit:] if limit else []}
+    rows = [row for row in rows if row["event"] in ("begun", "ended")]
+    numbers = sorted({number_of(row) for row in rows})[-int(args.number("changes", 1)) :]
+    return {"rows": [row for row in rows if number_of(row) in numbers]}
 
 
 def manifest(context: Context, args: Args) -> dict[str, Any]:
@@ -92,26 +98,16 @@ def read_current(layout: Layout) -> tuple[str, Optional[str]]:
     return "foreign", None
 
 
-def highest(layout: Layout, standings: dict[str, Standing]) -> int:
-    """The highest serial ever given here, by the journal or (were it lost) by a folder of ours."""
-    serials = [standing.serial for standing in standings.values()]
-    strange = [name for name in files.names(layout.releases) if name not in standings]
-    serials += [serial_of(name) for name in strange if stored.is_ours(layout, name)]
-    return max(serials, default=0)
-
-
 def _releases(
     layout: Layout, standings: dict[str, Standing], live: dict[str, int], broken: Optional[str]
 ) -> list[dict[str, Any]]:
     """A row for each release on disk; the one that is `broken` can't be started again, and so isn't staged."""
     found = []
-    for name in files.names(layout.releases):
-        if not ID.match(name) or not os.path.isdir(layout.release(name)) or os.path.islink(layout.release(name)):
+    for name in known.folders(layout):
+        standing = standings.get(name)
+        if standing is None:
             continue
-        if name not in standings and not stored.is_ours(layout, name):
-            continue
-        standing = standings.get(name) or Standing(name)
-        row: dict[str, Any] = {"id": name, "serial": standing.serial}
+        row: dict[str, Any] = {"id": name, "serial": standing.serial, "marked": standing.marked}
         row.update({key: standing.row.get(key, "") for key in ("tag", "commit", "digest", "manifest")})
         staged = standing.staged and name != broken and _startable(layout, name)
         row.update({"state": standing.state, "staged": staged, "pid": live.get(name)})

@@ -16,6 +16,8 @@ class Verb(NamedTuple):
     function: str
     needs_lock: bool = True
     takes_data: bool = False
+    notes: bool = False
+    """It journals its intent before it changes anything, and so need not be announced."""
 
     def load(self) -> Callable[[Context, Args], dict[str, Any]]:
         """The function that carries it out."""
@@ -29,7 +31,7 @@ VERBS = {
     "lock": Verb("locking", "lock", needs_lock=False),
     "unlock": Verb("locking", "unlock", needs_lock=False),
     "holder": Verb("locking", "holder", needs_lock=False),
-    "declare": Verb("declare", "declare"),
+    "declare": Verb("declare", "declare", notes=True),
     "put": Verb("staging", "put", takes_data=True),
     "tree": Verb("staging", "tree"),
     "venv": Verb("venv", "venv"),
@@ -41,8 +43,8 @@ VERBS = {
     "halt": Verb("service", "halt"),
     "front": Verb("door", "front"),
     "unfront": Verb("door", "unfront"),
-    "flip": Verb("public", "flip"),
-    "mark": Verb("public", "mark"),
+    "flip": Verb("public", "flip", notes=True),
+    "mark": Verb("public", "mark", notes=True),
     "probe": Verb("probe", "probe"),
     "prune": Verb("removal", "prune"),
     "history": Verb("survey", "history", needs_lock=False),

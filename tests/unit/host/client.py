@@ -258,6 +258,11 @@ class Host:
         return self.root.joinpath(*parts)
 
     def journal(self) -> list[tuple[str, str | None]]:
+        """What became of releases: event and release, oldest first, without how each change began and ended."""
+        return [row for row in self.rows() if row[0] not in ("begun", "ended")]
+
+    def rows(self) -> list[tuple[str, str | None]]:
+        """Event and release of every row of the journal, oldest first."""
         text = self.path("state", "journal.jsonl").read_text() if self.path("state", "journal.jsonl").exists() else ""
         return [(row["event"], row["release"]) for row in map(json.loads, text.splitlines())]
 

@@ -56,7 +56,7 @@ def test_a_release_goes_live_a_second_follows_and_the_first_comes_back(host: Hos
         ("flipped", one.id),
         ("left", two.id),
     ]
-    assert agent.ask("history", limit=1)["rows"][0]["event"] == "left"
+    assert [row["event"] for row in agent.ask("history", limit=2)["rows"]] == ["left", "ended"]
     agent.hang_up()
     assert get(listen) == (one.id, one.id)
     assert agent.errors() == ""
