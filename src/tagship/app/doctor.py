@@ -6,11 +6,12 @@ import os
 import shutil
 import stat
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tagship import config
+from tagship.app.outfits import Outfits, outfits
 from tagship.app.stage import OnStage
 from tagship.errors import TagshipError
 from tagship.events import Event
@@ -129,26 +130,9 @@ def _asked(on: OnStage, app: config.App, name: str, front: str) -> Asked:
     return Asked(wanted, app.env, app.python if app.runs else None, web)
 
 
-def _outfits(on: OnStage, app: config.App) -> tuple[Mapping[str, list[tuple[str, Mapping[str, Any]]]], list[Finding]]:
-    """What `fab setup` makes on each host, as titles and rows; and why that can't be told."""
-    if not on.stage.hosts or not on.stage.runs_units:
-        return {}, []
-    from tagship.ship.setup.settings import settings_of  # Jinja2, only where there is something to fill in
-    from tagship.ship.setup.wanted import wanted
-
-    found: dict[str, list[tuple[str, Mapping[str, Any]]]] = {}
+def _outfits(on: OnStage, app: config.App) -> tuple[Outfits, list[Finding]]:
+    """What `fab setup` makes on each host; and why that can't be told."""
     try:
-        for host in on.stage.hosts:
-            endpoint = connecting.transport(host, on.stage, on.project.root).endpoint()
-            template = on.stage.nginx.template
-            text = (on.project.root / template).read_text("utf-8") if template else None
-            settings = settings_of(
-                app, on.name, on.stage, host, deploy=endpoint.user, keys=(), keys_shown="", template=text
-            )
-            found[host.name or host.host] = [(one.title, one.row()) for one in wanted(settings)]
-    except (TagshipError, OSError) as error:
-        what, cure = (
-            (error.what, error.cure) if isinstance(error, TagshipError) else (str(error), "mend the template")
-        )
-        return {}, [Finding("setup", "bad", what, cure)]
-    return found, []
+        return outfits(on, app), []
+    except TagshipError as error:
+        return {}, [Finding("setup", "bad", error.what, error.cure)]

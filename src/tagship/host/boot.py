@@ -12,9 +12,9 @@ import re
 import zlib
 
 PACKAGE = "tagship.host"
-OUTFIT, LIVE, FRONT = "outfit", "live_", "front"
+OUTFIT, LIVE, FRONT, VERIFY = "outfit", "live_", "front", "verify"
 """How the names of modules begin that only `fab setup` needs, only the verbs beside what is live, only where there is
-no other front than tagship's own door."""
+no other front than tagship's own door, only `fab verify`."""
 
 BOOT = (
     "import sys,zlib;f=sys.stdin.buffer;a=f.read(int.from_bytes(f.read(4),'big'));"
@@ -38,7 +38,7 @@ def argv(python: str = "python3") -> list[str]:
 def archive(*more: str) -> bytes:
     """The package, zlib-compressed: names of modules and their sources in turn, with a NUL between each two.
 
-    `more` are of `OUTFIT`, `LIVE` and `FRONT`: modules whose names begin so travel only where they are asked for.
+    `more` are of `OUTFIT`, `LIVE`, `FRONT`, `VERIFY`: modules whose names begin so travel only where asked for.
     """
     received = getattr(globals().get("__loader__"), "archive", None)
     if isinstance(received, bytes):
@@ -47,7 +47,7 @@ def archive(*more: str) -> bytes:
     sources = {}
     for name in sorted(os.listdir(folder)):
         stem, extension = os.path.splitext(name)
-        if extension == ".py" and (not stem.startswith((OUTFIT, LIVE, FRONT)) or stem.startswith(more)):
+        if extension == ".py" and (not stem.startswith((OUTFIT, LIVE, FRONT, VERIFY)) or stem.startswith(more)):
             with open(os.path.join(folder, name), encoding="utf-8") as file:
                 sources[PACKAGE if stem == "__init__" else PACKAGE + "." + stem] = without_words(file.read())
     return zlib.compress("\0".join(text for item in sources.items() for text in item).encode(), 9)

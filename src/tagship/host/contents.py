@@ -5,12 +5,17 @@ from __future__ import annotations
 import base64
 import os
 import stat
-from typing import Iterator
+from typing import Callable, Iterable, Iterator, Optional
 
 from tagship.host import files, objects, rows
 from tagship.host.tree import walk
 
-_NEVER = stat.S_ISUID | stat.S_ISGID | stat.S_ISVTX
+NEVER = stat.S_ISUID | stat.S_ISGID | stat.S_ISVTX
+"""Modes that nothing of a release has."""
+_RECORD = ".dist-info/RECORD"
+
+Hash = Callable[[str, os.stat_result], str]
+"""SHA-256 in hex of the file at a path that has just been looked at; empty where it can't be read."""
 
 
 def tree(release: str) -> Iterator[tuple[str, os.stat_result]]:
@@ -22,7 +27,46 @@ def tree(release: str) -> Iterator[tuple[str, os.stat_result]]:
                 yield entry
 
 
-def fault(release: str, row: rows.Row, status: os.stat_result) -> str:
+def folders(release: str) -> Iterator[tuple[str, os.stat_result]]:
+    """Every folder of the rooms of a release, the rooms too."""
+    for room in rows.ROOMS:
+        for found in folders_below(os.path.join(release, room), room):
+            yield found
+
+
+def folders_below(top: str, prefix: str) -> Iterator[tuple[str, os.stat_result]]:
+    """A folder, and every one below it, called `prefix/...`; nothing where it is none, or a link."""
+    try:
+        status = os.lstat(top)
+    except OSError:
+        return
+    if not stat.S_ISDIR(status.st_mode):
+        return
+    yield prefix, status
+    with os.scandir(top) as found:
+        inner = sorted(entry.name for entry in found if entry.is_dir(follow_symlinks=False))
+    for name in inner:
+        for each in folders_below(os.path.join(top, name), prefix + "/" + name):
+            yield each
+
+
+def hash_file(path: str, seen: Optional[os.stat_result] = None) -> str:
+    """SHA-256 in hex of a regular file, the one that was `seen` there if any was; empty where it can't be read."""
+    try:
+        fd = os.open(path, files.READ)
+    except OSError:
+        return ""
+    try:
+        found = os.fstat(fd)
+        same = seen is None or (found.st_dev, found.st_ino) == (seen.st_dev, seen.st_ino)
+        return objects.hash_fd(fd) if same and stat.S_ISREG(found.st_mode) else ""
+    except OSError:
+        return ""
+    finally:
+        os.close(fd)
+
+
+def fault(release: str, row: rows.Row, status: os.stat_result, hashed: Hash = hash_file) -> str:
     """What is wrong with an entry that should be as `row` says; empty if nothing is."""
     path = os.path.join(release, row[0])
     if row[1] == "l":
@@ -32,89 +76,101 @@ def fault(release: str, row: rows.Row, status: os.stat_result) -> str:
         return "" if target == row[2] else "points to {}".format(target)
     if not stat.S_ISREG(status.st_mode):
         return "not a regular file"
-    if status.st_size != row[3] or hash_file(path) != row[2]:
+    if status.st_size != row[3] or hashed(path, status) != row[2]:
         return "changed"
     executable = bool(status.st_mode & 0o111)
-    return "" if executable == (row[1] == "x") and not status.st_mode & _NEVER else _mode(status)
+    return "" if executable == (row[1] == "x") and not status.st_mode & NEVER else mode(status)
 
 
-def fault_of_object(release: str, row: rows.Row, status: os.stat_result) -> str:
+def fault_of_object(release: str, row: rows.Row, status: os.stat_result, hashed: Hash = hash_file) -> str:
     """`fault`, and for a file of the tag also a mode other than its object's."""
-    found = fault(release, row, status)
+    found = fault(release, row, status, hashed)
     if not found and row[1] != "l" and stat.S_IMODE(status.st_mode) != objects.mode(rows.key(row)):
-        return _mode(status)
+        return mode(status)
     return found
 
 
-def glance(release: str, row: rows.Row, status: os.stat_result, *, is_object: bool) -> str:
-    """`fault` without looking into files; for an object's also its time tells, which follows from its digest."""
-    if row[1] == "l":
-        return fault(release, row, status)
-    if not stat.S_ISREG(status.st_mode):
-        return "not a regular file"
-    if status.st_size != row[3] or (is_object and status.st_mtime != objects.mtime(rows.key(row))):
-        return "changed"
-    right = stat.S_IMODE(status.st_mode) == objects.mode(rows.key(row)) if is_object else True
-    return "" if right else _mode(status)
-
-
-def _mode(status: os.stat_result) -> str:
+def mode(status: os.stat_result) -> str:
+    """The permission bits in words: `mode 0644`."""
     return "mode {:04o}".format(stat.S_IMODE(status.st_mode))
 
 
-def hash_file(path: str) -> str:
-    """SHA-256 in hex of a regular file; empty where it can't be read."""
-    try:
-        fd = os.open(path, files.READ)
-    except OSError:
-        return ""
-    try:
-        return objects.hash_fd(fd) if stat.S_ISREG(os.fstat(fd).st_mode) else ""
-    except OSError:
-        return ""
-    finally:
-        os.close(fd)
+def row_of(top: str, path: str, status: os.stat_result) -> Optional[rows.Row]:
+    """The row of a file or link below `top`; `None` for anything else."""
+    full = os.path.join(top, path)
+    if stat.S_ISLNK(status.st_mode):
+        return [path, "l", os.readlink(full)]
+    if not stat.S_ISREG(status.st_mode):
+        return None
+    return [path, "x" if status.st_mode & 0o111 else "f", hash_file(full), status.st_size]
 
 
-def bytecode(venv: str) -> dict[str, str]:
-    """By path below the virtualenv, the SHA-256 of its bytecode, which no RECORD lists; a site alone has none."""
-    if not _is_own(venv):
-        return {}
-    return {path[1:]: hash_file(venv + path) for path, _ in walk(venv, "") if path.endswith(".pyc")}
+def sealed(venv: str) -> tuple[dict[str, str], list[rows.Row]]:
+    """What no RECORD vouches for in a virtualenv: by path the SHA-256 of its bytecode, and rows of all the rest.
 
-
-def virtualenv(venv: str, compiled: dict[str, str]) -> list[list[str]]:
-    """`[path, what]` for every file of the virtualenv that isn't as its RECORD, or `compiled`, says."""
-    import csv  # only to verify
-
-    drift = []
-    found = {path[1:] for path, _ in walk(venv, "")} if _is_own(venv) else set()
-    listed = set()
-    for record in sorted(path for path in found if path.endswith(".dist-info/RECORD")):
-        site = os.path.dirname(os.path.dirname(record))
-        text = (files.read(os.path.join(venv, record)) or b"").decode(errors="replace")
-        for line in csv.reader(text.splitlines()):
-            if not line:
-                continue
-            path = os.path.normpath(os.path.join(site, line[0]))
-            listed.add(path)
-            if path not in found:
-                drift.append([path, "missing"])
-            elif len(line) > 1 and line[1] and not _matches(os.path.join(venv, path), line[1]):
-                drift.append([path, "changed"])
-    drift += [[path, "missing"] for path in compiled if path not in found]
-    for path in sorted(found):
+    That are the RECORD files, `pyvenv.cfg`, most of `bin/` and what commands left. A site alone has none of it.
+    """
+    found = dict(_found(venv))
+    vouched = {path for path, noted in _listed(venv, found) if noted}
+    compiled, others = {}, []
+    for path, status in found.items():
         if path.endswith(".pyc"):
-            if compiled.get(path) != hash_file(os.path.join(venv, path)):
+            compiled[path] = hash_file(os.path.join(venv, path))
+        elif path not in vouched:
+            row = row_of(venv, path, status)
+            others += [row] if row is not None else []
+    return compiled, others
+
+
+def virtualenv(
+    venv: str, compiled: dict[str, str], others: Optional[list[rows.Row]] = None, hashed: Hash = hash_file
+) -> list[list[str]]:
+    """`[path, what]` for every file of the virtualenv that isn't as its RECORD or its seal says.
+
+    `compiled` and `others` are what `sealed` gave; without `others`, only RECORD and `site-packages` count.
+    """
+    found = dict(_found(venv))
+    drift, vouched, named = [], set(), set()
+    for path, noted in _listed(venv, found):
+        named.add(path)
+        if path not in found:
+            drift.append([path, "missing"])
+        elif noted:
+            vouched.add(path)
+            if not _matches(hashed(os.path.join(venv, path), found[path]), noted):
+                drift.append([path, "changed"])
+    known = {row[0]: row for row in others or ()}
+    drift += [[path, "missing"] for path in {**known, **compiled} if path not in found and path not in named]
+    for path in sorted(found.keys() - vouched):
+        if path.endswith(".pyc"):
+            if compiled.get(path) != hashed(os.path.join(venv, path), found[path]):
                 drift.append([path, "changed" if path in compiled else "not in the release"])
-        elif "/site-packages/" in path and path not in listed and not _furniture(path):
+        elif path in known:
+            what = fault(venv, known[path], found[path], hashed)
+            drift += [[path, what]] if what else []
+        elif others is not None or ("/site-packages/" in path and path not in named and not _furniture(path)):
             drift.append([path, "not in the release"])
     return drift
 
 
-def _is_own(venv: str) -> bool:
-    """Behind a link it is that of a service that was adopted."""
-    return os.path.isdir(venv) and not os.path.islink(venv)
+def _found(venv: str) -> Iterator[tuple[str, os.stat_result]]:
+    """Every entry of a virtualenv that isn't a folder; behind a link it is that of a service that was adopted."""
+    if os.path.isdir(venv) and not os.path.islink(venv):
+        for path, status in walk(venv, ""):
+            yield path[1:], status
+
+
+def _listed(venv: str, found: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """What the RECORD files among `found` list: paths below the virtualenv, with their hash or an empty text."""
+    import csv  # only where a virtualenv is sealed or verified
+
+    for record in sorted(path for path in found if path.endswith(_RECORD)):
+        site = os.path.dirname(os.path.dirname(record))
+        text = (files.read(os.path.join(venv, record)) or b"").decode(errors="replace")
+        for line in csv.reader(text.splitlines()):
+            if line:
+                path = os.path.join(site, line[0])
+                yield os.path.normpath(path) if "/." in path else path, line[1] if len(line) > 1 else ""
 
 
 def _furniture(path: str) -> bool:
@@ -122,9 +178,8 @@ def _furniture(path: str) -> bool:
     return os.path.basename(path) in ("_virtualenv.py", "_virtualenv.pth") and path.count("/") == 3
 
 
-def _matches(path: str, noted: str) -> bool:
+def _matches(found: str, noted: str) -> bool:
     algorithm, _, value = noted.partition("=")
     if algorithm != "sha256":
         return True  # RECORD may name stronger ones; wheels of today don't
-    digest = bytes.fromhex(hash_file(path) or "00")
-    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode() == value
+    return base64.urlsafe_b64encode(bytes.fromhex(found)).rstrip(b"=").decode() == value

@@ -58,19 +58,24 @@ def check(put: Any) -> list[Row]:
 def check_together(rows: list[Row]) -> None:
     """Raise `refused` where a file is also a folder, or a link leaves the release, in a whole manifest."""
     paths = {row[0] for row in rows}
-    folders = set()
-    for path in paths:
-        folder = path.rpartition("/")[0]
-        while folder and folder not in folders:
-            folders.add(folder)
-            folder = folder.rpartition("/")[0]
-    for path in paths & folders:
+    for path in paths & above(paths):
         raise _hostile("`{}` is both a file and a folder".format(_show(path)))
     links = {row[0]: row[2] for row in rows if row[1] == "l"}
     for path, target in links.items():
         end = _follow(path, links)
         if end is None or end.split("/", 1)[0] not in ROOMS:
             raise _hostile("the link `{}` leaves the release: {}".format(_show(path), _show(target)))
+
+
+def above(paths: Iterable[str]) -> set[str]:
+    """All folders that `paths` lie in."""
+    folders = set()
+    for path in paths:
+        folder = path.rpartition("/")[0]
+        while folder and folder not in folders:
+            folders.add(folder)
+            folder = folder.rpartition("/")[0]
+    return folders
 
 
 def path_fault(path: Any) -> str:

@@ -10,6 +10,9 @@ from tagship.host import assets, contents, files, furnish, generated, rows, stor
 from tagship.host.context import Args, Context
 from tagship.host.declare import open_objects
 from tagship.host.faults import Problem, failed
+from tagship.host.tree import FOLDER_MODE
+
+_PAPERS = (stored.DECLARED, stored.RECORD, furnish.ID_FILE)
 
 
 def seal(context: Context, args: Args) -> dict[str, Any]:
@@ -18,16 +21,24 @@ def seal(context: Context, args: Args) -> dict[str, Any]:
     layout = context.layout
     declared = stored.read(layout, release)
     generated.take(context, declared)
-    made = _made(layout.release(release), declared)
+    folder = layout.release(release)
+    made = _made(folder, declared)
     assets.adopt(layout, release, made, open_objects(context))
+    compiled, others = contents.sealed(layout.release(release, "venv"))
     record = {
         "made": made,
-        "bytecode": contents.bytecode(layout.release(release, "venv")),
+        "bytecode": compiled,
+        "venv": others,
+        "folders": _folders(folder, [*declared.rows, *made]),
+        "links": _links(folder),
         "scripts": {name: contents.hash_file(layout.release(release, name)) for name in furnish.scripts(declared)},
+        "papers": {name: contents.hash_file(layout.release(release, name)) for name in _PAPERS},
     }
-    files.place_json(layout.release(release, stored.SEALED), record, 0o444)
-    _sync(context, layout.release(release))
-    context.note("staged", release)
+    seal_file = layout.release(release, stored.SEALED)
+    files.place_json(seal_file, record, 0o444)
+    _sync(context, folder)
+    # The journal vouches for the seal, and the seal for all the rest.
+    context.note("staged", release, sealed=contents.hash_file(seal_file))
     return {}
 
 
@@ -54,15 +65,27 @@ def _made(release: str, declared: stored.Declared) -> list[rows.Row]:
 
 
 def _row(release: str, path: str, status: os.stat_result) -> rows.Row:
-    full = os.path.join(release, path)
-    if stat.S_ISLNK(status.st_mode):
-        return [path, "l", os.readlink(full)]
-    if not stat.S_ISREG(status.st_mode):
+    row = contents.row_of(release, path, status)
+    if row is None:
         raise failed(
             "{} is neither a file nor a link".format(path), "have `prepare:` make its sockets and pipes elsewhere"
         )
-    kind = "x" if status.st_mode & 0o111 else "f"
-    return [path, kind, contents.hash_file(full), status.st_size]
+    if row[1] != "l" and status.st_mode & contents.NEVER:
+        raise failed("{} has {}".format(path, contents.mode(status)), "have `prepare:` make plain files")
+    return row
+
+
+def _folders(release: str, found: list[rows.Row]) -> dict[str, int]:
+    """Modes of the folders that are not as `tree` makes those of files: empty ones, and what commands made."""
+    above = rows.above(row[0] for row in found)
+    modes = ((path, stat.S_IMODE(status.st_mode)) for path, status in contents.folders(release))
+    return {path: mode for path, mode in modes if path not in above or mode != FOLDER_MODE}
+
+
+def _links(release: str) -> dict[str, str]:
+    """Links at the top of the release: to its environment, and to an adopted service's old folder."""
+    paths = {name: os.path.join(release, name) for name in files.names(release) if name != "run"}
+    return {name: os.readlink(path) for name, path in paths.items() if os.path.islink(path)}
 
 
 def _sync(context: Context, path: str) -> None:

@@ -74,6 +74,7 @@ class Builder:
         if wheels:
             install = [uv, "pip", "install", *common, "--python", self._own, "--no-index", "--no-deps"]
             self._run("installing the wheels", [*install, "--no-compile-bytecode", *wheels])
+        files.remove(os.path.join(self._venv, ".lock"))  # uv's own, which it lets anybody write
 
     def by_pip(self, pip: str, wheels: list[str]) -> None:
         """With pip, run from its wheel: the virtualenv gets none of its own."""

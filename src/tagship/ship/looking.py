@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from tagship.errors import HostRefused
+from tagship.host import boot
 from tagship.ship.crew import side_by_side
 from tagship.ship.fleet import Fleet
 from tagship.ship.status import HostStatus
-from tagship.ship.survey import Release
+from tagship.ship.survey import HostSurvey, Release
+
+Titled = tuple[str, Mapping[str, Any]]
+"""A resource of an outfit: what it is called, and its row."""
+_LASTING = ("file", "folder", "link", "user", "member", "unit")
+"""Kinds of resources that are a state of the host, and can be looked at without being root."""
 
 
 def status(fleet: Fleet) -> tuple[HostStatus, ...]:
@@ -41,26 +49,65 @@ def history(fleet: Fleet, limit: int = 50) -> dict[str, list[dict[str, Any]]]:
 
 @dataclass(frozen=True)
 class Drift:
-    """One thing on a host that isn't as its release was sealed."""
+    """One thing on a host that isn't as it was sealed."""
 
     host: str
     release: str
+    """Empty for what is of no one release."""
     path: str
+    """Below the release, or below the root; absolute for what `fab setup` made."""
     what: str
 
 
-def verify(fleet: Fleet) -> tuple[Drift, ...]:
-    """Compare each host's current release with what was sealed; empty if all is as it should be.
+def verify(fleet: Fleet, outfits: Mapping[str, Sequence[Titled]] = MappingProxyType({})) -> tuple[Drift, ...]:
+    """Compare all releases on each host, and what they live by, with what was recorded; empty if all is as it was.
 
-    Raises `HostRefused`, also where nothing is current.
+    `outfits` are the titles and rows of what `fab setup` made, by host. Raises `HostRefused`, also where there is
+    nothing to verify.
     """
+    fleet.equip(fleet.hosts, boot.VERIFY)
+    if outfits:
+        fleet.equip(fleet.hosts, boot.OUTFIT)
 
     def check(host: str) -> tuple[Drift, ...]:
-        release = fleet.surveys[host].current
-        if release is None:
+        survey = fleet.surveys[host]
+        if survey.current is None and not survey.releases:
             raise HostRefused("nothing is current, so there is nothing to verify", host=host, cure="fab deploy")
-        answer = fleet.ask(host, "verify", {"release": release})
-        return tuple(Drift(host, release, str(path), str(what)) for path, what in answer["drift"])
+        found = []
+        for release in survey.releases:
+            answer = fleet.ask(host, "verify", {"release": release.id})
+            found += [Drift(host, release.id, str(path), str(what)) for path, what in answer["drift"]]
+        answer = fleet.ask(host, "audit", fleet.places[host].asked)
+        found += [Drift(host, "", str(path), str(what)) for path, what in answer["drift"]]
+        return (*found, *_outfit(fleet, host, outfits.get(host, ())))
 
     found = side_by_side(check, fleet.hosts, fleet.parallel)
-    return tuple(drift for drifts in found.values() for drift in drifts)
+    return (*(drift for drifts in found.values() for drift in drifts), *_disagreements(fleet.surveys))
+
+
+def _outfit(fleet: Fleet, host: str, outfit: Sequence[Titled]) -> Iterator[Drift]:
+    """What root made for the stage, as far as who deploys can look at it."""
+    seen = [(title, row) for title, row in outfit if row["kind"] in _LASTING and not _is_hidden(row)]
+    if not seen:
+        return
+    answer = fleet.ask(host, "look", {"name": fleet.question.app, "resources": [row for _title, row in seen]})
+    for (title, row), state in zip(seen, answer["states"], strict=True):
+        if state["differs"]:
+            yield Drift(host, "", str(row.get("path", title)), state["words"] or "isn't as `fab setup` would make it")
+    for reason in answer["refusals"]:
+        yield Drift(host, "", "fab setup", str(reason["what"]))
+
+
+def _is_hidden(row: Mapping[str, Any]) -> bool:
+    return str(row.get("path", "")).startswith("/etc/sudoers.d/")
+
+
+def _disagreements(surveys: Mapping[str, HostSurvey]) -> Iterator[Drift]:
+    """Releases of one id that are not the same release on every host, as their journals tell."""
+    first: dict[str, tuple[str, Release]] = {}
+    for host, survey in surveys.items():
+        for release in survey.releases:
+            before, other = first.setdefault(release.id, (host, release))
+            if (release.commit, release.digest) != (other.commit, other.digest):
+                what = f"of commit {release.commit[:12]}, digest {release.digest[:12]}; on {before} of commit "
+                yield Drift(host, release.id, "", f"{what}{other.commit[:12]}, digest {other.digest[:12]}")

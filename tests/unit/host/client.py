@@ -37,7 +37,7 @@ class Agent:
     """An agent in a subprocess, spoken to over its stdin and stdout."""
 
     def __init__(
-        self, home: Path, python: str = sys.executable, words: Sequence[str] = (), more: Sequence[str] = (boot.FRONT,)
+        self, home: Path, python: str = sys.executable, words: Sequence[str] = (), more: Sequence[str] = (boot.FRONT, boot.VERIFY)
     ) -> None:
         self.process = subprocess.Popen(
             [*boot.argv(python), *words],
@@ -220,7 +220,7 @@ class Host:
         self.root = root
         self.agents: list[Agent] = []
         self.python = sys.executable
-        self.more: tuple[str, ...] = (boot.FRONT,)
+        self.more: tuple[str, ...] = (boot.FRONT, boot.VERIFY)
         """Parts of the agent that are sent beside what always is."""
 
     def connect(self, *words: str) -> Agent:
