@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import sys
 import tempfile
 import time
@@ -33,7 +34,8 @@ def run_row(row: Row, *, full: bool, seed: int, only: str | None = None) -> Tria
             trial.violations.append(Violation("-", seed, f"not run: {why}"))
         else:
             assert row.run is not None
-            row.run(trial)
+            with trial.told():  # also what its preparations meet
+                row.run(trial)
         return trial
 
 
@@ -47,6 +49,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--json", action="store_true", help="JSON Lines")
     flags = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in the background, and by all that it starts
     if flags.point is not None and flags.only is None:
         parser.error("--point needs --only")
     if flags.full and flags.quick:

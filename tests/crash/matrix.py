@@ -74,12 +74,18 @@ class Trial:
         """Inject the fault at `point` inside; whatever goes wrong there is a violation, and the row goes on."""
         self._points.add(str(point))
         self.repetitions += 1
+        with self.told(str(point)):
+            yield
+
+    @contextmanager
+    def told(self, point: str = "-") -> Iterator[None]:
+        """Whatever goes wrong inside is a violation."""
         try:
             yield
         except Violated as violated:
-            self.violations.append(Violation(str(point), self.seed, str(violated)))
+            self.violations.append(Violation(point, self.seed, str(violated)))
         except Exception:  # a harness that fails has shown nothing, and must not look as if it had
-            self.violations.append(Violation(str(point), self.seed, f"the harness: {traceback.format_exc()}"))
+            self.violations.append(Violation(point, self.seed, f"the harness: {traceback.format_exc()}"))
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -51,18 +52,29 @@ class Running:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
         )
+        self._complaints: list[str] = []
+        self._complaining = threading.Thread(target=self._complain, daemon=True)
+        self._complaining.start()
+        self._hangs = False
+        self._watch = threading.Timer(LONG, self._hang)  # whoever reads its events must not wait for ever
+        self._watch.daemon = True
+        self._watch.start()
+
+    def _complain(self) -> None:
+        assert self.process.stderr is not None
+        self._complaints += self.process.stderr
+
+    def _hang(self) -> None:
+        self._hangs = True
+        self.process.kill()
 
     def next(self) -> dict[str, Any] | None:
         """The next event; `None` at the end of its output."""
         assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if not line:
-            return None
         try:
-            event: dict[str, Any] = json.loads(line)
-        except ValueError:  # it was killed in the middle of a line
+            event: dict[str, Any] = json.loads(self.process.stdout.readline())
+        except ValueError:  # its end, perhaps in the middle of a line
             return None
         self.events.append(event)
         return event
@@ -76,24 +88,27 @@ class Running:
                 return event
         return None
 
+    def until_begins(self, title: str) -> dict[str, Any]:
+        """Read up to the beginning of a step whose title holds `title`; a `Violated` if there is none."""
+        while (event := self.next()) is not None:
+            if event["event"] == "step" and event["state"] == "begin" and title in event["step"]:
+                return event
+        raise Violated(f"no step `{title}` begins: {self.ended().words}")
+
     def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
         """To the client alone; what it started, and what its hosts do, is tagship's to end."""
         self.process.send_signal(number)
 
-    def ended(self, patience: float = LONG) -> Ended:
+    def ended(self) -> Ended:
         """Its end; a `Violated` if it hangs."""
-        try:
-            out, err = self.process.communicate(timeout=patience)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.communicate()
-            raise Violated(f"it hangs: no end within {patience:g} s; the last event: {self.events[-1:]}") from None
-        for line in out.splitlines():
-            try:
-                self.events.append(json.loads(line))
-            except ValueError:
-                continue
-        return Ended(self.process.returncode, tuple(self.events), err)
+        while self.next() is not None:  # `communicate` would leave out what is read ahead already
+            pass
+        self._complaining.join()
+        status = self.process.wait()
+        self._watch.cancel()
+        if self._hangs:
+            raise Violated(f"it hangs: no end within {LONG:g} s; the last event: {self.events[-1:]}")
+        return Ended(status, tuple(self.events), "".join(self._complaints))
 
 
 def is_step(event: dict[str, Any]) -> bool:

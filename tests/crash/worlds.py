@@ -49,9 +49,10 @@ class World:
         self.project.tag(version, {"version.txt": version, "behaviour.txt": behaviour, **files})
         return version
 
-    def start(self, *words: str) -> Running:
-        """`fab WORDS --stage STAGE`, under way."""
-        return Running(("fab", *words, "--stage", self.stage), self.project.folder, self.project.env)
+    def start(self, *words: str, owner: str = "") -> Running:
+        """`fab WORDS --stage STAGE`, under way, by `owner` if that isn't we ourselves."""
+        env = {**self.project.env, "TAGSHIP_OWNER": owner} if owner else self.project.env
+        return Running(("fab", *words, "--stage", self.stage), self.project.folder, env)
 
     def fab(self, *words: str) -> Ended:
         """`fab WORDS --stage STAGE`, to its end."""
