@@ -14,9 +14,10 @@ from typing import Any
 
 from crash.machines import Machine
 from crash.matrix import Violated
-from crash.oracles import Standing, Visitors, current, o2_answers, o3_lock_is_free
+from crash.oracles import Standing, Visitors, current, o2_answers
 from crash.running import Ended, Running
 from crash.worlds import World, add_stage, light_project
+from verbs.project import Project
 
 from lab.fleet import Lab
 
@@ -39,8 +40,8 @@ class Fleet(World):
     def converges(self, tag: str) -> None:
         """O3, as for every world; and the locks, which only show on the hosts themselves."""
         super().converges(tag)
-        for name, machine in self.machines.items():
-            o3_lock_is_free(name, machine.inside / "state" / "lock")
+        if held := [name for name, machine in self.machines.items() if not machine.lock_is_free()]:
+            raise Violated(f"O3: the lock is held on {', '.join(held)}")
 
     def only_current_runs(self) -> None:
         """O3, by the units that systemd knows on each host."""
@@ -97,18 +98,21 @@ def fleets(folder: Path, counts: Sequence[int], **settings: Any) -> Iterator[lis
 
 def _fleet(folder: Path, machines: Sequence[Machine], settings: Mapping[str, Any]) -> Fleet:
     project = light_project(folder)
-    # nginx is another user, and must be able to connect.
-    project.edit("serve.py", r"(?m)^Server\(", "__import__('os').umask(0)\nServer(")
-    named = {f"web{number}": machine for number, machine in enumerate(machines, 1)}
-    made = Fleet(project, STAGE, [_standing(name, machine) for name, machine in named.items()], named)
-    settle(made, settings)
+    open_socket(project)
+    made = over(project, machines, **settings)
     ended = made.fab("setup", "--admin", "root")
     assert ended.exit == 0, ended.words
     return made
 
 
-def settle(fleet: Fleet, settings: Mapping[str, Any]) -> None:
-    """Write the stage into tagship.yml, with these settings of its own."""
+def open_socket(project: Project) -> None:
+    """Have the light application let nginx connect, which is another user."""
+    project.edit("serve.py", r"(?m)^Server\(", "__import__('os').umask(0)\nServer(")
+
+
+def over(project: Project, machines: Sequence[Machine], *, stage: str = STAGE, **settings: Any) -> Fleet:
+    """The stage of `project` that is these hosts, called web1, web2, ...; written into its tagship.yml."""
+    named = {f"web{number}": machine for number, machine in enumerate(machines, 1)}
     entries = [
         {
             "host": machine.host.address,
@@ -117,10 +121,10 @@ def settle(fleet: Fleet, settings: Mapping[str, Any]) -> None:
             "identity": str(machine.host.identity),
             "known_hosts": str(machine.host.known_hosts),
         }
-        for name, machine in fleet.machines.items()
+        for name, machine in named.items()
     ]
-    root = next(iter(fleet.machines.values())).root
-    add_stage(fleet.project, STAGE, {"hosts": entries, "root": root, **SETTINGS, **settings})
+    add_stage(project, stage, {"hosts": entries, "root": machines[0].root, **SETTINGS, **settings})
+    return Fleet(project, stage, [_standing(name, machine) for name, machine in named.items()], named)
 
 
 def _standing(name: str, machine: Machine) -> Standing:
@@ -128,12 +132,12 @@ def _standing(name: str, machine: Machine) -> Standing:
 
 
 def command_of(ended: Ended) -> list[str]:
-    """The command that an error names as its cure: the words of the one `fab ...` in backticks."""
+    """The words of the command with which the cure of an error ends."""
     errors = [event for event in ended.events if event["event"] == "error"]
-    found = re.findall(r"`(fab [^`]+)`", " ".join(str(error["cure"]) for error in errors))
+    found = [match[1] for error in errors if (match := re.search(r"(fab [^`;]+?)`?$", str(error["cure"]).strip()))]
     if not found:
         raise Violated(f"O5: no command is named that converges the fleet: {ended.words}")
-    return shlex.split(found[0])
+    return shlex.split(found[-1])
 
 
 def obey(fleet: Fleet, command: Sequence[str]) -> Ended:

@@ -5,17 +5,21 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from crash.matrix import Violated
+from crash.oracles import o3_lock_is_free
+from crash.seen import AGENT
 
 from lab import cell
 from lab.fleet import Lab
 from lab.host import Host
 
 SSH = 22
-SESSION = "sshd: deploy"
+SESSION = b"sshd: deploy"
 """How sshd calls the processes of a connection of who deploys: the one that is root's, and the user's own."""
 CLOSING = ("client-socket", "host-socket", "session")
 """The ways in which a connection ends at once; see `Machine.close`."""
@@ -39,6 +43,14 @@ class Machine:
         """The stage's root as the host itself sees it: only there a lock can be tried. The host must be on."""
         return Path(f"/proc/{self._keeper}/root{self.host.folder}/root{self.root}")
 
+    def lock_is_free(self) -> bool:
+        """Whether nobody holds the stage's lock. The host must be on."""
+        try:
+            o3_lock_is_free(self.host.name, self.inside / "state" / "lock")
+        except Violated:
+            return False
+        return True
+
     @property
     def _keeper(self) -> int:
         return self.host.group.child(cell.KEEPER).pid()
@@ -58,14 +70,22 @@ class Machine:
 
     def kill_sessions(self) -> None:
         """SIGKILL to what sshd runs for who deploys; the sshd that lets others in lives on."""
-        for pid in self._processes():
+        self._kill(lambda line: line.startswith(SESSION))
+
+    def kill_agents(self) -> None:
+        """SIGKILL to every agent."""
+        self._kill(lambda line: AGENT in line and not line.startswith((b"sh", b"bash")))
+
+    def _kill(self, is_meant: Callable[[bytes], bool]) -> None:
+        for pid in self.processes():
             try:
-                if Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").startswith(SESSION):
+                if is_meant(Path(f"/proc/{pid}/cmdline").read_bytes()):
                     os.kill(pid, signal.SIGKILL)
             except (FileNotFoundError, ProcessLookupError):
                 continue  # its parent's death was its own
 
-    def _processes(self) -> Iterator[int]:
+    def processes(self) -> Iterator[int]:
+        """The pids, as this machine counts them, of all that runs there."""
         for folder, _, _ in os.walk(self.host.group.folder):
             try:
                 yield from map(int, (Path(folder) / "cgroup.procs").read_text().split())
