@@ -291,10 +291,14 @@ def test_a_mistake_is_named_where_it_stands(text: str, line: int, column: int, k
 
 
 def test_unreadable_files_are_named(tmp_path: Path) -> None:
-    """No file and no UTF-8 are mistakes too."""
+    """No file, no UTF-8 and no end of it are mistakes too."""
     path = tmp_path / "tagship.yml"
     with pytest.raises(ConfigError, match="there is no such file"):
         config.load(path)
     path.write_bytes(b"app: \xff")
     with pytest.raises(ConfigError, match=r"not UTF-8 \(byte 5\)"):
+        config.load(path)
+    with path.open("wb") as file:
+        file.truncate(1 << 40)  # read whole, it would end us
+    with pytest.raises(ConfigError, match="longer than 1,000,000 characters"):
         config.load(path)

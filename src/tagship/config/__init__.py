@@ -78,9 +78,14 @@ def find_project(start: Path) -> Path:
 
 
 def load(path: Path) -> Config:
-    """Read and check a tagship.yml; raises `ConfigError`."""
+    """Read and check a tagship.yml; raises `ConfigError`. One that is far too long isn't read at all."""
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            data = file.read(4 * yamltext.MAX_CHARACTERS + 1)
+        if len(data) > 4 * yamltext.MAX_CHARACTERS:
+            what = f"longer than {yamltext.MAX_CHARACTERS:,} characters"
+            raise ConfigError(what, path=path, cure="it holds settings: keep anything else elsewhere")
+        text = data.decode()
     except FileNotFoundError:
         raise ConfigError("there is no such file", path=path, cure="tagship init DIR makes one") from None
     except UnicodeDecodeError as error:

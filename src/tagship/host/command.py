@@ -5,13 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import time
-from typing import Any
+from typing import Any, Callable
 
 from tagship.host import environment, files, stored
 from tagship.host.context import Args, Context
 from tagship.host.faults import failed, from_os_error, usage
 from tagship.host.layout import Layout
 
+_PIECE = 1 << 20  # characters that are masked at once
 _SPARE_BYTES, _SPARE_INODES = 64 << 10, 16  # less than this, and a command may well have failed for want of room
 
 
@@ -51,6 +52,8 @@ def run(
 ) -> float:
     """Run a command to its end and give its seconds; another user's is `relayed`, for we can't end it but by going.
 
+    Where there are `secrets`, what it says reaches the log once it has ended, without them.
+
     Raises `failed` with the last 20 lines, secrets masked, where its status isn't 0, unless it `may_fail`.
     """
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -59,7 +62,10 @@ def run(
     try:
         size = os.fstat(output).st_size
         run_it = context.lifeline.relay if relayed else context.lifeline.run
-        status = run_it(argv, env, cwd, output)
+        if any(secrets.values()):
+            status = _masked(lambda raw: run_it(argv, env, cwd, raw), log, output, secrets)
+        else:
+            status = run_it(argv, env, cwd, output)
     finally:
         os.close(output)
     if status and not may_fail:
@@ -78,6 +84,27 @@ def run(
             mask(files.tail(log, size), secrets),
         )
     return round(time.monotonic() - began, 3)
+
+
+def _masked(work: Callable[[int], int], log: str, output: int, secrets: dict[str, str]) -> int:
+    """`work`, its output kept in a file without a name, and then appended to `output` without the secrets."""
+    from tagship.host.masking import mask  # only where there is something to hide
+
+    name = log + ".raw"
+    files.remove(name)
+    raw = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        os.unlink(name)
+        try:
+            return work(raw)
+        finally:
+            os.lseek(raw, 0, os.SEEK_SET)
+            with os.fdopen(os.dup(raw), "r", errors="surrogateescape", newline="") as said:
+                while lines := said.readlines(_PIECE):
+                    text = "\n".join(mask("".join(lines).split("\n"), secrets))
+                    files.write_all(output, text.encode(errors="surrogateescape"))
+    finally:
+        os.close(raw)
 
 
 def is_full(path: str) -> bool:

@@ -41,7 +41,7 @@ IN_A_TAG: Mapping[str, Sequence[Entry]] = {
     "long name": [(FILE, b"hostile-mark" + b"x" * 250, b"")],
     "missing blob": [(FILE, b"hostile-mark", b"OID:" + b"1" * 40)],
     "twice": [(FILE, b"hostile-mark", b"one"), (FILE, b"hostile-mark", b"two")],
-    "file and folder": [(FILE, b"hostile-mark", b"one"), (TREE, b"hostile-mark", b"EMPTY")],
+    "file and folder": [(FILE, b"hostile-mark", b"one"), (TREE, b"hostile-mark", b"LEAF")],
     "a million entries": [(TREE, b"hostile-mark", b"BOMB")],
     "a folder in a folder, 2000 deep": [(TREE, b"hostile-mark", b"DEEP")],
 }
@@ -55,7 +55,7 @@ FROM_A_CLIENT: Mapping[str, list[Any]] = {
     "beside its rooms": [["hostile-mark", "f", SHA, SIZE]],
     "its own record": [["release.json", "f", SHA, SIZE]],
     "a room": [["app", "f", SHA, SIZE]],
-    "a room that is a link": [["app", "l", "/tmp"]],  # noqa: S108
+    "a room that is a link": [["app", "l", "/tmp"]],
     "NUL": [["app/hostile-mark\0", "f", SHA, SIZE]],
     "newline": [["app/hostile-mark\n", "f", SHA, SIZE]],
     "lone surrogate": [["app/hostile-mark\ud800", "f", SHA, SIZE]],
@@ -165,11 +165,8 @@ def _object(world: World, mode: str, content: bytes) -> str:
         return content[4:].decode()
     if mode != TREE:
         return _git(world, "hash-object", "-w", "--stdin", stdin=content).decode().strip()
-    empty = _git(world, "mktree", stdin=b"").decode().strip()
     leaf = _git(world, "hash-object", "-w", "--stdin", stdin=b"").decode().strip()
-    if content == b"EMPTY":
-        return empty
-    wide, levels = (10, 6) if content == b"BOMB" else (1, 2000)
+    wide, levels = {b"LEAF": (1, 1), b"BOMB": (10, 6), b"DEEP": (1, 2000)}[content]
     entry = f"{FILE} blob {leaf}"
     for _level in range(levels):
         below = _git(world, "mktree", "-z", stdin="".join(f"{entry}\tn{n}\0" for n in range(wide)).encode())
@@ -187,7 +184,7 @@ def _git(world: World, *words: str, stdin: bytes = b"") -> bytes:
 
 def _unmarked(scratch: Path) -> None:
     """Nothing that was hostile lies anywhere on the host, nor beside it."""
-    for top in (scratch, Path("/tmp"), Path("/etc")):  # noqa: S108
+    for top in (scratch, Path("/tmp"), Path("/etc")):
         deep = top == scratch
         for folder, folders, files in os.walk(top):
             if ".git" in folders:
