@@ -59,6 +59,8 @@ class FakeHost:
         self.reachable = True
         self.guard = threading.RLock()
         self.slow_began = threading.Event()
+        self.change: dict[str, Any] | None = None
+        """What the holder of the lock is about."""
         self.fails_after: threading.Event | None = None
         """Failing waits for this, so that another host can be brought to a point first."""
         self._faults: dict[tuple[str, int], tuple[str, str]] = {}
@@ -90,8 +92,32 @@ class FakeHost:
         """The verbs asked so far, without those that only look or lock."""
         return [verb for verb, _args in self.asked if verb not in QUICK]
 
-    def note(self, event: str, release: str) -> None:
-        self.journal.append({"event": event, "release": release})
+    def note(self, event: str, release: str | None, **more: Any) -> None:
+        """Journal a row of the change under way, which begins with its first."""
+        change, by = self.change, self.holder[1]["owner"] if self.holder else ""
+        also = {"at": AT, "by": by, "change": change["change"] if change else 0}
+        if change is not None and not change["begun"]:
+            change["begun"] = True
+            opening = {"event": "begun", **{key: change[key] for key in ("release", "verb", "origin")}}
+            self.journal.append({**opening, **also})
+        if event != "begun":
+            self.journal.append({"event": event, "release": release, **more, **also})
+
+    def end(self, outcome: str, why: str | None) -> None:
+        """Journal how the change ended, if it began."""
+        change, self.change = self.change, None
+        if change is not None and change["begun"]:
+            self.change = change
+            self.note("ended", change["release"], verb=change["verb"], outcome=outcome, why=why)
+            self.change = None
+
+    def marked(self, release: str) -> list[int]:
+        """The change that marked a release last, and how many-eth mark of that change it was."""
+        found = [0, 0]
+        for row in self.journal:
+            if row["event"] in ("good", "left") and row["release"] == release:
+                found = [row["change"], found[1] + 1 if row["change"] == found[0] else 1]
+        return found
 
 
 def runs_of(record: dict[str, Any]) -> list[str]:
@@ -180,6 +206,7 @@ class FakeSession:
             if release in self.host.releases and release != self.host.current:
                 self.remove(release, "abandoned")
         if self.host.holder and self.host.holder[0] is self:
+            self.host.end("lost", "the client went away")
             self.host.holder = None
 
     def answer(self, message: dict[str, Any]) -> None:
@@ -206,6 +233,8 @@ class FakeSession:
                     raise Fault("usage", f"there is no verb `{verb}`")
                 if verb not in QUICK and (self.host.holder is None or self.host.holder[0] is not self):
                     raise Fault("usage", f"`{verb}` needs the lock")
+                if verb not in (*QUICK, "declare", "flip", "mark"):
+                    self.host.note("begun", None)
                 reply = {"ok": work(data, **args)}
             except Fault as error:
                 reply = {
@@ -237,6 +266,7 @@ class FakeSession:
                 **{key: kept["record"][key] for key in ("serial", "tag", "commit", "digest")},
                 "manifest": kept["manifest"].digest,
                 "state": kept["state"],
+                "marked": host.marked(name),
                 "staged": kept["staged"],
                 "pid": 100 + kept["record"]["serial"] if name in host.running else None,
                 "roles": kept["record"]["roles"],
@@ -254,6 +284,7 @@ class FakeSession:
             "current_kind": "link" if host.current else "none",
             "releases": rows,
             "highest": host.highest,
+            "change": max((row["change"] for row in host.journal), default=0),
             "fleet": roster.told(host.journal),
             "serving": host.current if host.current in host.running and "web" in self.runs(host.current) else None,
             "well": bool(host.current and self.is_well(host.current)),
@@ -271,16 +302,21 @@ class FakeSession:
             "python": {"executable": "/usr/bin/python3", "markers": MARKERS},
         }
 
-    def do_lock(self, _data: bytes, owner: str, release: str, verb: str) -> dict[str, Any]:
+    def do_lock(self, _data: bytes, owner: str, release: str, verb: str, change: int | None = None) -> dict[str, Any]:
         if self.host.holder is not None and self.host.holder[0] is not self:
             raise Fault("locked", "somebody else is deploying", self.host.holder[1])
         since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         self.host.holder = (self, {"owner": owner, "release": release, "verb": verb, "since": since})
         self.host.owner = (self.app, self.stage)
+        number = change or 1 + max((row["change"] for row in self.host.journal), default=0)
+        about = {"release": release, "verb": verb, "origin": self.host.current}
+        self.host.change = {"change": number, **about, "begun": False}
         return {}
 
-    def do_unlock(self, _data: bytes) -> dict[str, Any]:
+    def do_unlock(self, _data: bytes, outcome: str = "done", why: str | None = None) -> dict[str, Any]:
+        self.declared.clear()
         if self.host.holder and self.host.holder[0] is self:
+            self.host.end(outcome, why)
             self.host.holder = None
         return {}
 
@@ -351,7 +387,7 @@ class FakeSession:
         self.host.note("staged", release)
         return {}
 
-    def do_unstage(self, _data: bytes, release: str) -> dict[str, Any]:
+    def do_unstage(self, _data: bytes, release: str, objects: str = "drop") -> dict[str, Any]:
         if release == self.host.current:
             raise Fault("refused", f"{release} is current")
         if release in self.host.releases:
@@ -411,11 +447,8 @@ class FakeSession:
     def do_mark(self, _data: bytes, release: str, state: str, fleet: list[str] | None = None) -> dict[str, Any]:
         more = {} if fleet is None else {"fleet": fleet}
         self.known(release)["state"] = state
-        self.host.journal.append({"event": state, "release": release, "by": self.owner(), "at": AT, **more})
+        self.host.note(state, release, **more)
         return {}
-
-    def owner(self) -> str:
-        return self.host.holder[1]["owner"] if self.host.holder else ""
 
     def do_prune(self, _data: bytes, keep: int) -> dict[str, Any]:
         good = [name for name, kept in sorted(self.host.releases.items()) if kept["state"] == "good"]
@@ -427,8 +460,12 @@ class FakeSession:
             self.remove(name, "removed")
         return {"removed": removed}
 
-    def do_history(self, _data: bytes, limit: int) -> dict[str, Any]:
-        return {"rows": self.host.journal[-limit:]}
+    def do_history(self, _data: bytes, limit: int = 0, changes: int | None = None) -> dict[str, Any]:
+        if changes is None:
+            return {"rows": self.host.journal[-limit:]}
+        rows = [row for row in self.host.journal if row["event"] in ("begun", "ended")]
+        numbers = sorted({row["change"] for row in rows})[-changes:]
+        return {"rows": [row for row in rows if row["change"] in numbers]}
 
     def do_manifest(self, _data: bytes, release: str) -> dict[str, Any]:
         manifest = self.known(release)["manifest"]

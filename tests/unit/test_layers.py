@@ -40,12 +40,16 @@ ARROWS: dict[str, frozenset[str]] = {
 EXCEPTIONS = {
     ("ship", "tagship.host.boot"): "packs the agent that it sends",
     ("ship", "tagship.host.frames"): "both sides speak the one framing",
+    ("ship", "tagship.masks"): "what journals keep of an error holds no secret either",
     ("verbs", "tagship.ship.outcome"): "the value that app hands on",
     ("", "tagship.hooking"): "`@tagship.before` is what users write in their fabfile.py",
 }
 PURE = (
     "layout",
     "survey",
+    "agreed",
+    "settle",
+    "history",
     "status",
     "plan",
     "deploy",

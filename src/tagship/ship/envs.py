@@ -19,6 +19,7 @@ from tagship.errors import (
 )
 from tagship.events import Listener
 from tagship.ship.crew import Crew, side_by_side
+from tagship.ship.ending import Ending
 from tagship.ship.fleet import Fleet, raise_all
 from tagship.ship.locks import Claim, give_back, take_all
 
@@ -145,10 +146,10 @@ def _change(fleet: Fleet, claim: Claim, tell: Listener, edit: Callable[[Values],
         raise Interrupted("interrupted; the environment is what it was") from None
     except Degraded:
         raise
-    except TagshipError:
-        give_back(fleet, list(fleet.hosts), tell)
+    except TagshipError as error:
+        give_back(fleet, list(fleet.hosts), tell, Ending.failed(error))
         raise
-    give_back(fleet, list(fleet.hosts), tell)
+    give_back(fleet, list(fleet.hosts), tell, Ending("changed"))
     return Changed(newest, hosts)
 
 

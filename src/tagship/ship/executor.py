@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 import time
 
-from tagship.errors import Degraded, HostFailed, HostRefused, Interrupted, Restored, StalePlan
+from tagship.errors import Degraded, HostFailed, HostRefused, Interrupted, Restored, StalePlan, TagshipError
 from tagship.events import Event, Listener, ignore, note
 from tagship.host import boot
 from tagship.ship.again import converging
+from tagship.ship.ending import Ending
 from tagship.ship.fleet import Fleet
 from tagship.ship.here import Here
 from tagship.ship.hooks import Change
@@ -54,15 +55,18 @@ def carry_out(
             raise Interrupted("interrupted; nothing was changed") from None
         except HostFailed as failed:
             raise HostRefused(failed.what, host=failed.host, cure=failed.cure, tail=failed.tail) from failed
+        ending = Ending.failed(TagshipError("a bug in tagship"))
         try:
             _check_fresh(plan, fleet)
             if interrupts.wished:
                 raise Interrupted("interrupted; nothing was changed")
             here = Here(Change.of(plan, stage.roles), stage.hooks, fleet, tell, grace=grace)
             work = Work(plan, fleet, here, tell, interrupts, feed=feed, grace=grace)
-            return _transact(plan, fleet, tell, claim, work)
+            outcome = _transact(plan, fleet, tell, claim, work)
+            ending = Ending.of(outcome)
+            return outcome
         finally:
-            _give_back(fleet, tell)
+            _give_back(fleet, tell, ending)
 
 
 def _doors(plan: Plan) -> list[str]:
@@ -72,10 +76,10 @@ def _doors(plan: Plan) -> list[str]:
     return list(dict.fromkeys(doors))
 
 
-def _give_back(fleet: Fleet, tell: Listener) -> None:
+def _give_back(fleet: Fleet, tell: Listener, ending: Ending) -> None:
     """Ctrl-C while a host is slow to answer ends the wait for it, and no more: how it ended is known by now."""
     try:
-        give_back(fleet, sorted(fleet.hosts), tell)
+        give_back(fleet, sorted(fleet.hosts), tell, ending)
     except KeyboardInterrupt:
         note(tell, "interrupted while locks were given back; they go when their agents end", level="warning")
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from tagship.errors import HostFailed, HostRefused, Interrupted, Refused, TagshipError
 from tagship.host import boot
+from tagship.ship.agreed import agreed
 from tagship.ship.crew import Crew, side_by_side
 from tagship.ship.link import BEAT, SILENCE, AgentLink
 from tagship.ship.survey import HostSurvey
@@ -86,6 +87,7 @@ class Fleet:
         self.away = dict(away or {})
         """Hosts of the stage that are left alone, each with the flag that said so: `--skip` or `--limit`."""
         self.surveys: dict[str, HostSurvey] = {}
+        """With the fleet's word on each release, whatever a host's own journal lacks."""
         self.lost: dict[str, TagshipError] = {}
         """Hosts that `look` couldn't reach, and why."""
         self.started = time.monotonic()
@@ -96,6 +98,11 @@ class Fleet:
     @property
     def hosts(self) -> tuple[str, ...]:
         return tuple(self.places)
+
+    @property
+    def change(self) -> int:
+        """The number of the change that is planned on `surveys`: higher than any that a host has journaled."""
+        return 1 + max((survey.change for survey in self.surveys.values()), default=0)
 
     @property
     def bytes_sent(self) -> int:
@@ -130,7 +137,7 @@ class Fleet:
         except KeyboardInterrupt:
             self.close()
             raise Interrupted("interrupted; nothing was changed") from None
-        self.surveys = {host: crew.results[host] for host in self.hosts if host in crew.results}
+        self.surveys = agreed({host: crew.results[host] for host in self.hosts if host in crew.results})
         lost: dict[str, TagshipError] = {}
         for host in self.hosts:
             problem = crew.errors.get(host)
@@ -155,7 +162,7 @@ class Fleet:
 
     def survey_anew(self) -> None:
         """Take how every host looks now for what the next plan is made on. Raises as `AgentLink.call`."""
-        self.surveys = self.survey_all()
+        self.surveys = agreed(self.survey_all())
 
     def holder(self, host: str) -> Mapping[str, str] | None:
         """`owner`, `release`, `verb` and `since` of who holds the lock of `host`. Raises `HostRefused`."""

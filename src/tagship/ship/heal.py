@@ -38,11 +38,11 @@ def plan_heal(surveys: Mapping[str, HostSurvey], stage: Stage, service: Service,
             start += service.open_front(host)
         if (web or live.runs) and (closed or not (survey.well and good)):
             prove.append(service.prove(host, release))
-        if not good or not _seen_together(surveys, survey):
+        if not good or live.own or not _seen_together(surveys, survey):
             marks.append(mark_good(_along(surveys, survey), host, release, before=live.state))
     return phases_of(
         (
-            plan_settle(surveys, service),
+            plan_settle(surveys, service, spare=(release,)),
             Phase("start", tuple(start)),
             Phase("prove", tuple(prove)),
             Phase("commit", tuple(marks)),

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from tagship.errors import Locked, TagshipError
+from tagship.errors import LinkLost, Locked, TagshipError
 from tagship.events import Listener, note
+from tagship.ship.ending import Ending
 from tagship.ship.fleet import Fleet
 
 AGAIN = 0.5
@@ -31,23 +32,28 @@ def take_all(fleet: Fleet, claim: Claim, tell: Listener) -> None:
     taken: list[str] = []
     try:
         for host in sorted(fleet.hosts):
-            fleet.link(host).call("lock", claim.args())
+            fleet.link(host).call("lock", {**claim.args(), "change": fleet.change})
             taken.append(host)
     except BaseException:
         give_back(fleet, taken, tell)
         raise
 
 
-def give_back(fleet: Fleet, hosts: list[str], tell: Listener) -> None:
-    """Unlock `hosts`; a host whose link is lost frees its lock by itself when its agent ends."""
+def give_back(fleet: Fleet, hosts: list[str], tell: Listener, ending: Ending | None = None) -> None:
+    """Unlock `hosts`, which journal how it ended; one whose link is lost does both by itself when its agent ends.
+
+    Without an `ending` nothing was changed.
+    """
     for host in hosts:
         link = fleet.link(host)
         if not link.alive:
             continue
         try:
-            link.call("unlock", {})
-        except TagshipError as error:
+            link.call("unlock", ending.args() if ending else {})
+        except LinkLost as error:
             note(tell, f"the lock stays until its agent ends: {error.what}", level="warning", host=host)
+        except TagshipError as error:  # the lock is free, but for instance its disk is full
+            note(tell, f"it couldn't journal how this ended: {error.what}", level="warning", host=host)
 
 
 def take_again(fleet: Fleet, host: str, claim: Claim) -> None:
@@ -58,7 +64,7 @@ def take_again(fleet: Fleet, host: str, claim: Claim) -> None:
     deadline = time.monotonic() + 1.5 * fleet.pulse.silence
     while True:
         try:
-            fleet.link(host).call("lock", claim.args())
+            fleet.link(host).call("lock", {**claim.args(), "change": fleet.change})
             return
         except Locked as locked:
             ours = all(locked.holder.get(key) == value for key, value in claim.args().items())

@@ -1,9 +1,10 @@
-"""Removing what earlier, dead clients left: unfinished releases and processes that nothing points to."""
+"""Removing what earlier, dead clients left: unfinished releases, processes that nothing points to, missing marks."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from tagship.ship.agreed import UNFINISHED
 from tagship.ship.plan import Phase, Step
 from tagship.ship.services import Service
 from tagship.ship.survey import HostSurvey
@@ -12,17 +13,22 @@ from tagship.ship.survey import HostSurvey
 def plan_settle(surveys: Mapping[str, HostSurvey], service: Service, *, spare: Iterable[str] = ()) -> Phase:
     """Steps that leave on each host only current, good and left releases, and only current's process.
 
-    `spare` names releases that the plan is about to use. Nothing of this is undone: it is nobody's.
+    Where a host's journal lacks what the others' say of a release, it is told. `spare` names releases that the plan
+    is about to use, and to mark. Nothing of this is undone: it is nobody's. What a dead client sent stays among the
+    objects, for it may be just what is deployed now.
     """
     kept = set(spare)
     steps = []
     for host, survey in surveys.items():
         for release in survey.releases:
+            if release.own and release.id not in kept:
+                title = f"mark {release.id} {release.state}, as other hosts have it journaled"
+                steps.append(Step(host, title, "mark", {"release": release.id, "state": release.state}))
             if release.id == survey.current or release.id in kept:
                 continue
-            if release.state == "unfinished":
+            if release.state == UNFINISHED:
                 title = f"remove {release.id}, which was never finished"
-                steps.append(Step(host, title, "unstage", {"release": release.id}))
+                steps.append(Step(host, title, "unstage", {"release": release.id, "objects": "keep"}))
             elif release.pid is not None:
                 steps.append(service.discard(host, release.id))
     return Phase("settle", tuple(steps))

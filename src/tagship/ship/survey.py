@@ -42,6 +42,10 @@ class Release:
     """The processes it has on this host when it is up: `web`, and its units."""
     env: int = 0
     """The version of the environment that it runs with; 0: none."""
+    marked: tuple[int, int] = (0, 0)
+    """What gave it its state: the number of the change, and how many-eth mark of that change; zeros: nothing did."""
+    own: str = ""
+    """The state in the host's own journal, where `state` is what other hosts know better; else empty."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +131,8 @@ class HostSurvey:
     """The version of the environment that the next release gets here; 0: none."""
     roster: Roster | None = None
     """`None`: nothing was ever marked good here."""
+    change: int = 0
+    """The highest number of a change that the journal tells of."""
 
     @staticmethod
     def from_json(host: str, data: Mapping[str, Any]) -> HostSurvey:
@@ -156,9 +162,10 @@ class HostSurvey:
         Free space, process ids, the lock and the one answer to a probe are left out: they change while nothing of
         the plan does.
         """
+        releases = [[r.id, r.digest, r.manifest, r.own or r.state, r.staged] for r in self.releases]
         facts = [
-            [self.root, self.current, self.current_kind, self.highest, self.serving],
-            [[r.id, r.digest, r.manifest, r.state, r.staged, r.pid is not None, r.roles] for r in self.releases],
+            [self.root, self.current, self.current_kind, self.highest, self.serving, self.change],
+            [releases, [[release.pid is not None, release.roles] for release in self.releases]],
             self.front.listen if self.front else None,
             [self.missing, self.env, self.python, self.service],
             [self.env_newest, [release.env for release in self.releases]],
@@ -189,6 +196,7 @@ def _read(host: str, data: Mapping[str, Any]) -> HostSurvey:
                 roles=tuple(row["roles"]),
                 runs=tuple(row["runs"]),
                 env=int(versions["used"].get(row["id"], 0)),
+                marked=_marked(*row.get("marked", (0, 0))),
             )
             for row in sorted(data["releases"], key=lambda row: int(row["serial"]))
         ),
@@ -209,7 +217,12 @@ def _read(host: str, data: Mapping[str, Any]) -> HostSurvey:
         python=data["python"],
         env_newest=int(versions["newest"]),
         roster=_roster(data.get("fleet")),
+        change=int(data.get("change", 0)),
     )
+
+
+def _marked(change: int, nth: int) -> tuple[int, int]:
+    return int(change), int(nth)
 
 
 def _roster(fleet: Mapping[str, Any] | None) -> Roster | None:

@@ -16,6 +16,7 @@ from tagship.config.values import decode
 from tagship.errors import TagshipError
 from tagship.hooking import Function
 from tagship.manifest import Delta, File, Manifest
+from tagship.ship.agreed import agreed
 from tagship.ship.deploy import plan_deploy
 from tagship.ship.fleet import raise_all
 from tagship.ship.hooks import Hooks
@@ -68,9 +69,10 @@ def survey(host: str, short: dict[str, Any], app: App = APP) -> HostSurvey:
                 "serial": int(serial),
                 "tag": tag,
                 "commit": "f" * 40,
-                "digest": tag,
+                "digest": next((word[7:] for word in words if word.startswith("digest=")), tag),
                 "manifest": manifest(tag).digest,
                 "state": state,
+                "marked": next(([int(word[7:]), 1] for word in words if word.startswith("change=")), [0, 0]),
                 "staged": "unsealed" not in words,
                 "pid": 100 + int(serial) if "running" in words else None,
                 "roles": roles,
@@ -141,7 +143,7 @@ def plan_of(case: dict[str, Any]) -> Plan:
     """What the case asks for; raises what it is refused with."""
     app = settings_of(case, "app", App, APP)
     hosts = dict(fleet_of(case["hosts"]))
-    surveys = {host: survey(host, short, app) for host, short in hosts.items()}
+    surveys = agreed({host: survey(host, short, app) for host, short in hosts.items()})
     functions = [Function(*line.split(), call=lambda occasion: occasion) for line in case.get("functions", [])]
     stage = Stage(
         "production",

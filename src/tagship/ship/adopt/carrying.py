@@ -14,6 +14,7 @@ from tagship.ship.adopt.findings import Found, Wishes, refusals
 from tagship.ship.adopt.outfit import Parts, parts_of, seen_at
 from tagship.ship.adopt.relay import TAG, shipment_of, staging
 from tagship.ship.adopt.taking import Taking
+from tagship.ship.ending import Ending
 from tagship.ship.fleet import Fleet, raise_all
 from tagship.ship.interrupts import Interrupts
 from tagship.ship.locks import Claim, give_back, take_all
@@ -186,7 +187,7 @@ class _Adoption:
         phase("prove", lambda host: self._prove(fleet, host), hosts)
         phase("commit", lambda host: self._mark(fleet, host), hosts)
         phase("keep", self._taking.keep, hosts)
-        give_back(fleet, list(fleet.hosts), self._tell)
+        give_back(fleet, list(fleet.hosts), self._tell, Ending("live"))
 
     def close(self) -> None:
         """Close the links; an agent whose work isn't over takes back what is its own."""

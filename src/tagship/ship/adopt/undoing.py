@@ -11,6 +11,7 @@ from tagship.events import Event, Listener, note
 from tagship.ship.adopt.carrying import Order, outcome_of, plans_of, scan
 from tagship.ship.adopt.outfit import Return, return_of
 from tagship.ship.adopt.taking import Taking
+from tagship.ship.ending import Ending
 from tagship.ship.fleet import Fleet, raise_all
 from tagship.ship.interrupts import Interrupts
 from tagship.ship.locks import Claim, take_all
@@ -63,7 +64,7 @@ def give_back(
             except TagshipError as error:
                 ended = taking.put_back(error, {})
                 return outcome_of(ended.outcome, agents, began, error=ended)
-            unlock(fleet, list(fleet.hosts), listener)
+            unlock(fleet, list(fleet.hosts), listener, Ending("stopped"))
     note(listener, "given back: what served before serves again; our users, folders and releases stay")
     return outcome_of("ready", agents, began)
 
