@@ -93,7 +93,7 @@ BAD: dict[str, tuple[dict[str, str], str]] = {
     "is-another": ({"serve.py": answering("True", POSES)}, "moody"),
 }
 """Releases that are bad on their own socket: the files that make them so, and a word of the log that must be told."""
-SOURS = answering("os.path.realpath('../..') != os.path.realpath(CURRENT)")
+SOURS = answering("os.path.realpath('..') != os.path.realpath(CURRENT)")
 """Well until it is public."""
 
 
