@@ -13,7 +13,7 @@ from tagship.errors import Degraded, Locked, TagshipError
 from tagship.events import Event
 
 URLS_SHOWN = 20
-"""URLs of each kind of change that a plan prints; the rest is counted."""
+"""URLs of each kind of change that a plan prints and a webhook is sent; the rest is counted."""
 
 RESULT: Mapping[str, Any] = {
     "outcome": "degraded",
@@ -41,6 +41,8 @@ Line = tuple[str, str]
 
 _WORDS = {1: "bug", 2: "error", 3: "refused", 4: "restored", 5: "degraded", 6: "locked", 130: "interrupted"}
 _ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b.?")
+_FEW = 3
+"""Names of a longer list that are shown."""
 _CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 
 
@@ -157,6 +159,11 @@ def result_lines(data: Mapping[str, Any]) -> Iterator[Line]:
     for host in result["hosts"]:
         if not (good and host["ok"]):
             yield f"  {host['host']}: {host['release'] or 'no release'}{'' if host['ok'] else ', not well'}", ""
+    alike: dict[str, list[str]] = {}
+    for away in result.get("away", ()):
+        alike.setdefault(away["words"], []).append(away["host"])
+    for words, hosts in alike.items():
+        yield f"  {', '.join(hosts)}: {words}", "yellow"
 
 
 def clean(text: str) -> str:
@@ -174,6 +181,9 @@ def cell(value: Any) -> str:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        named = value if len(value) <= _FEW + 1 else [*value[:_FEW], f"{len(value) - _FEW} more"]
+        return ", ".join(map(str, named))
     return f"{value:.2f}" if isinstance(value, float) else str(value)
 
 

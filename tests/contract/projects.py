@@ -6,6 +6,7 @@ import hashlib
 import io
 import random
 import socket
+from collections.abc import Mapping
 
 from tagship.config import App, Argv, Probe, Seconds
 from tagship.manifest import File, Manifest
@@ -50,6 +51,11 @@ def free_port() -> int:
 def shipment(tag: str, *, server: str = SERVER, app: App = APP) -> Shipment:
     """The application at `tag`; it answers every request with its tag."""
     files = {"app/serve.py": server.encode(), "app/version.txt": tag.encode(), "public/index.html": tag.encode()}
+    return shipment_of(tag, files, app)
+
+
+def shipment_of(tag: str, files: Mapping[str, bytes], app: App) -> Shipment:
+    """`files`, by path below the release, at `tag`; no wheels."""
     keys = {name: hashlib.sha256(text).hexdigest() for name, text in files.items()}
     contents = {keys[name]: text for name, text in files.items()}
     manifest = Manifest.of(File(name, keys[name], len(text)) for name, text in files.items())

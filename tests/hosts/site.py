@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
 import json
 import threading
 import time
@@ -14,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from contract.projects import shipment_of
 
 from lab.host import Host
 from tagship.app.project import open_project
 from tagship.app.setup import Setup
 from tagship.config import App, Stage
 from tagship.events import Event, ignore
-from tagship.manifest import File, Manifest
 from tagship.ship import changing, connecting, looking
 from tagship.ship.fleet import Fleet
 from tagship.ship.outcome import Outcome
@@ -209,18 +207,4 @@ def shipment(tag: str, app: App, how: str, files: Mapping[str, str]) -> Shipment
     texts = {"serve.py": SERVER, "worker.py": WORKER, "how.txt": how, "version.txt": tag, **files}
     contents = {f"app/{name}": text.encode() for name, text in texts.items()}
     contents["public/page.html"] = tag.encode()
-    keys = {name: hashlib.sha256(text).hexdigest() for name, text in contents.items()}
-    by_key = {keys[name]: text for name, text in contents.items()}
-    manifest = Manifest.of(File(name, keys[name], len(text)) for name, text in contents.items())
-    return Shipment(
-        tag=tag,
-        commit="f" * 40,
-        digest=hashlib.sha256(manifest.digest.encode()).hexdigest(),
-        lock="b" * 64,
-        manifest=manifest,
-        app=app,
-        open_object=lambda key: io.BytesIO(by_key[key]),
-        wheels=lambda python: (),
-        installer=lambda python: None,
-        known=lambda digest: None,
-    )
+    return shipment_of(tag, contents, app)

@@ -19,11 +19,10 @@ from tagship.manifest import UrlChanges
 from tagship.masks import Mask, secrets_of
 from tagship.ship.crew import Crew
 from tagship.ship.outcome import Outcome
+from tagship.wording import URLS_SHOWN
 
 PATIENCE = 10.0
 """Seconds that all webhooks together may take, name resolution and slow answers included."""
-URLS_SHOWN = 20
-"""URLs of each kind of change that are sent; all are counted."""
 _LINES_SHOWN = 10
 _SECRET_PART = 16  # characters of a URL's path or query; a shorter one guards nothing, and may be a plain word
 _WORDS = {"live": "is live", "restored": "didn't go live, and everything was put back", "degraded": "needs a person"}

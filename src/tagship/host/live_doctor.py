@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import base64
-import grp
 import os
-import pwd
 import stat
 import time
 from typing import Any, Optional
 
 from tagship.host import files, helper, procs
+from tagship.host.accounts import group_name, user_name
 from tagship.host.context import Args, Context
 from tagship.host.layout import ID, Layout
 
@@ -25,7 +24,7 @@ def doctor(context: Context, args: Args) -> dict[str, Any]:
     return {
         "time": time.time(),
         "umask": _umask(),
-        "groups": sorted(filter(None, map(_group, {os.getegid(), *os.getgroups()}))),
+        "groups": sorted(map(group_name, {os.getegid(), *os.getgroups()})),
         "folders": {path: _folder(path) for path in layout.folders()},
         "filesystems": {name: _device(layout, name) for name in ("objects", "releases", "state", "assets")},
         "disk": _disk(layout.root),
@@ -66,27 +65,13 @@ def _umask() -> str:
     return "{:04o}".format(mask)
 
 
-def _group(gid: int) -> str:
-    try:
-        return grp.getgrgid(gid).gr_name
-    except KeyError:
-        return ""
-
-
-def _user(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
-
-
 def _folder(path: str) -> Optional[dict[str, Any]]:
     try:
         found = os.stat(path)
     except OSError:
         return None
     mode = "{:04o}".format(stat.S_IMODE(found.st_mode))
-    return {"mode": mode, "owner": _user(found.st_uid), "group": _group(found.st_gid) or str(found.st_gid)}
+    return {"mode": mode, "owner": user_name(found.st_uid), "group": group_name(found.st_gid)}
 
 
 def _device(layout: Layout, name: str) -> Optional[int]:
@@ -129,7 +114,7 @@ def _listeners(front: str) -> list[dict[str, Any]]:
             fields = line.split()
             if len(fields) > 9 and fields[3] == "0A" and fields[1].endswith(wanted):
                 uid, inode = int(fields[7]), fields[9]
-                found.append({"user": _user(uid), "program": _program(inode)})
+                found.append({"user": user_name(uid), "program": _program(inode)})
     return [one for number, one in enumerate(found) if one not in found[:number]]
 
 

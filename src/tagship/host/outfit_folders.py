@@ -15,6 +15,7 @@ import stat
 from typing import Optional
 
 from tagship.host import files
+from tagship.host.accounts import gid_of, group_name, uid_of, user_name
 from tagship.host.context import Args
 from tagship.host.faults import refused
 from tagship.host.outfit_work import State, Work, in_the_way, mode_of
@@ -25,20 +26,20 @@ _HOPS = 20
 
 def look_folder(work: Work, row: Args) -> State:  # noqa: ARG001
     """Whether owner, group and mode are as wanted. Raises `refused` for what isn't a folder, or somebody else's."""
-    path, owner = row.text("path"), _uid(row.text("owner"))
+    path, owner = row.text("path"), uid_of(row.text("owner"))
     _check_way(path, {0, owner}, passed=bool(row.raw().get("passed")))
     try:
         found = os.lstat(path)
     except FileNotFoundError:
         return State(True)
     loose = bool(row.raw().get("loose")) and os.path.isdir(path)
-    given = found.st_gid not in (0, _gid(row.text("owner")), _gid(row.text("group")))
+    given = found.st_gid not in (0, gid_of(row.text("owner")), gid_of(row.text("group")))
     if loose and (stat.S_ISLNK(found.st_mode) or found.st_uid not in (0, owner) or given):
         return State(False)
     if not stat.S_ISDIR(found.st_mode):
         raise in_the_way(path, "is not a folder")
     if found.st_uid not in (0, owner):
-        what = "{} belongs to {}".format(path, _name(found.st_uid))
+        what = "{} belongs to {}".format(path, user_name(found.st_uid))
         raise refused(what, "chown it to {} if it is meant, or set another `root`".format(row.text("owner")))
     if found.st_uid == 0 != owner and row.raw().get("ours") and os.listdir(path):
         what = "{} is root's, and there is something in it".format(path)
@@ -71,10 +72,10 @@ def make_folder(work: Work, row: Args) -> None:
 
 def _compared(row: Args, found: os.stat_result) -> State:
     words = []
-    if found.st_uid != _uid(row.text("owner")):
-        words.append("owner {}".format(_name(found.st_uid)))
-    if found.st_gid != _gid(row.text("group")):
-        words.append("group {}".format(_group_name(found.st_gid)))
+    if found.st_uid != uid_of(row.text("owner")):
+        words.append("owner {}".format(user_name(found.st_uid)))
+    if found.st_gid != gid_of(row.text("group")):
+        words.append("group {}".format(group_name(found.st_gid)))
     if stat.S_IMODE(found.st_mode) != mode_of(row.text("mode")):
         words.append("mode {:04o}".format(stat.S_IMODE(found.st_mode)))
     return State(bool(words), ", ".join(words))
@@ -94,7 +95,7 @@ def _check_way(path: str, owners: set[Optional[int]], *, passed: bool) -> None:
         if stat.S_ISLNK(link.st_mode) and link.st_uid != 0:
             raise refused("{} is a link that isn't root's".format(above), "set another `root`")
         if found.st_uid not in owners:
-            what = "{}, above {}, belongs to {}".format(above, path, _name(found.st_uid))
+            what = "{}, above {}, belongs to {}".format(above, path, user_name(found.st_uid))
             raise refused(what, "set another `root`")
         if found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX:
             raise refused("{}, above {}, can be written by anybody".format(above, path), "chmod o-w {}".format(above))
@@ -167,31 +168,3 @@ def _remove_empty(path: str) -> None:
     except OSError as error:
         if error.errno not in (errno.ENOTEMPTY, errno.ENOENT):
             raise
-
-
-def _uid(name: str) -> Optional[int]:
-    try:
-        return pwd.getpwnam(name).pw_uid
-    except KeyError:
-        return None
-
-
-def _gid(name: str) -> Optional[int]:
-    try:
-        return grp.getgrnam(name).gr_gid
-    except KeyError:
-        return None
-
-
-def _name(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
-
-
-def _group_name(gid: int) -> str:
-    try:
-        return grp.getgrgid(gid).gr_name
-    except KeyError:
-        return str(gid)

@@ -13,6 +13,7 @@ import stat
 from typing import Optional
 
 from tagship.host import files
+from tagship.host.accounts import gid_of
 from tagship.host.context import Args
 from tagship.host.faults import Problem, refused
 from tagship.host.outfit_work import State, Work
@@ -44,7 +45,7 @@ def look_user(work: Work, row: Args) -> State:  # noqa: ARG001
     if part == "service" and logs_in:
         what = "{} is there already, and can log in: it is no service user".format(name)
         raise refused(what, "set `service.user` to another one")
-    if part == "service" and _gid(name) != found.pw_gid:
+    if part == "service" and gid_of(name) != found.pw_gid:
         raise refused("{} has no group of its own".format(name), "set `service.user` to another one")
     return State(False)
 
@@ -205,10 +206,3 @@ def _is_member(user: str, group: str) -> bool:
         return user in grp.getgrnam(group).gr_mem or pwd.getpwnam(user).pw_gid == grp.getgrnam(group).gr_gid
     except KeyError:
         return False
-
-
-def _gid(name: str) -> Optional[int]:
-    try:
-        return grp.getgrnam(name).gr_gid
-    except KeyError:
-        return None

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import pwd
 import stat
 from typing import Any, Optional
 
 from tagship.host import envfile, files, known, lock, stored
+from tagship.host.accounts import user_name
 from tagship.host.context import Args, Context
 from tagship.host.faults import refused, usage
 from tagship.host.journal import Standing, last_change, number_of
@@ -156,14 +156,10 @@ def _nearest(path: str) -> str:
 def _room(layout: Layout) -> dict[str, Any]:
     disk = os.statvfs(_nearest(layout.root))
     uid = os.geteuid()
-    try:
-        user = pwd.getpwuid(uid).pw_name
-    except KeyError:
-        user = str(uid)
     return {
         "disk_free": disk.f_bavail * disk.f_frsize,
         # Some filesystems (btrfs) count no inodes.
         "inodes_free": disk.f_favail if disk.f_files else None,
         "uid": uid,
-        "user": user,
+        "user": user_name(uid),
     }
