@@ -9,14 +9,16 @@ tag        `tag`, `commit`: the tag that this is about, and the commit that it n
 phase      `phase`: its name, `hosts`: how many, `total` steps of one host
 step       `step`: its title, `state`: begin | done | failed | undo | undone | undo-failed, `seconds`
 progress   `step`, `done`, `total`, `unit` (`bytes`, `files`, `wheels`)
-note       `text`, `level`: info | warning
+note       `text`, `level`: info | warning; on hosts that were left alone also `hosts`, `reached`, `stands`,
+           `missed`, `by`, `at`, `flag`
 plan       `plan`: the rendered lines, `steps`: the plan as JSON,
            `urls`: `{added, changed, gone}`, lists of URLs, where there is a site
 line       `text` of what a host says; of a log also `unit`, and `at` (ISO 8601, null where unknown); of a
            command `stream` (`out`, `err`), `hosts`: how many run it
 ended      `status` of a command (null: unknown), `text`: the same in words
 finding    `check`, `level`: ok | warn | bad, `text`, `cure`, `hosts` that it was found on (none: here)
-result     the last one: outcome, exit, release, previous, hosts, seconds, bytes_sent
+result     the last one: outcome, exit, release, previous, hosts, seconds, bytes_sent; `away`: hosts that were
+           left alone, where there are such
 ========== ===================================================================================
 """
 

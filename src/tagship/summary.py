@@ -140,6 +140,8 @@ class Summary:
         yield "|---|---|---|"
         for host in hosts:
             yield f"| {_plain(host['host'])} | {_plain(cell(host['release']))} | {_plain(self._stands(host))} |"
+        for away in self.result.get("away", ()):
+            yield f"| {_plain(away['host'])} | {_plain(cell(away['stands']))} | {_plain(away['words'])} |"
         yield ""
 
     def _stands(self, host: Mapping[str, Any]) -> str:

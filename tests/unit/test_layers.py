@@ -57,6 +57,8 @@ PURE = (
     "start",
     "stop",
     "remarks",
+    "roster",
+    "again",
     "doctor",
     "setup.wanted",
     "setup.words",

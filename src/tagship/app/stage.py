@@ -8,29 +8,28 @@ import os
 import re
 import socket
 import time
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Mapping, Set
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
 
-from tagship.amounts import Age, Bytes, Differences
 from tagship.app.packing import Packed, tell_tag
 from tagship.app.project import Project, open_project
 from tagship.config import App, Config, Stage
-from tagship.errors import Degraded, Refused, TagshipError, UsageError
+from tagship.errors import Degraded, TagshipError, UsageError
 from tagship.events import Event, Listener, note
 from tagship.hooking import noted
 from tagship.manifest import UrlChanges, url_changes
 from tagship.release import bundle, tagbook, tags
 from tagship.release.tags import Tag
-from tagship.ship import changing, connecting, loading, looking, waiting
+from tagship.ship import again, changing, connecting, loading, looking, waiting
 from tagship.ship.fleet import Fleet
 from tagship.ship.hooks import Hooks
 from tagship.ship.outcome import HostOutcome, Outcome, outcome_of
 from tagship.ship.shipment import Made, Shipment
-from tagship.ship.status import HostStatus
 from tagship.ship.survey import Release
 
 _LONGEST_OWNER = 100
@@ -63,7 +62,10 @@ class OnStage:
     project: Project
     name: str
     stage: Stage
+    """With the hosts that were chosen."""
     listener: Listener
+    away: Mapping[str, str] = MappingProxyType({})
+    """The other hosts of the stage, each with the flag that leaves it alone: `--skip` or `--limit`."""
 
     def deploy(self, tag: str | None, *, dry: bool = False, wait: float = 0) -> Outcome:
         """Put `tag` (the newest version tag when None) live on every host; `dry` stops once the plan is told.
@@ -80,7 +82,7 @@ class OnStage:
         news.tag = chosen.name
         tell_tag(chosen, self.listener)
         config = bundle.read_config(root, chosen)
-        with self._connect(config.app) as fleet:
+        with self._connect(config.app, "plan" if dry else "deploy", tag=tag) as fleet:
             if not wait:
                 waiting.refuse_locked(fleet)  # before minutes of building
             packed = Packed(root, chosen, config, self.listener).shipment()
@@ -112,7 +114,7 @@ class OnStage:
         return self._announced("rollback", dry, lambda news: self._rollback(to, dry, wait, news))
 
     def _rollback(self, to: str | None, dry: bool, wait: float, news: _News) -> Outcome:
-        with self._connect(self.project.config.app) as fleet:
+        with self._connect(self.project.config.app, "rollback", to=to) as fleet:
             news.tag = to
 
             def go_down() -> Outcome:
@@ -131,82 +133,50 @@ class OnStage:
 
     def start(self, *, dry: bool = False, wait: float = 0) -> Outcome:
         """Bring up what is current, after a stop or a reboot. Raises as `deploy`."""
-        return self._change(changing.start, dry, wait)
+        return self._change("start", changing.start, dry, wait)
 
     def stop(self, *, dry: bool = False, wait: float = 0) -> Outcome:
         """Stop the application and the front door everywhere. Raises as `deploy`."""
-        return self._change(changing.stop, dry, wait)
+        return self._change("stop", changing.stop, dry, wait)
 
-    def _change(self, verb: Callable[..., Outcome], dry: bool, wait: float) -> Outcome:
-        with self._connect(self.project.config.app) as fleet:
+    def _change(self, name: str, verb: Callable[..., Outcome], dry: bool, wait: float) -> Outcome:
+        with self._connect(self.project.config.app, name) as fleet:
             told = self.listener
             return self._in_turn(fleet, wait, lambda: verb(fleet, self.stage, told, owner=owner(), dry=dry))
 
-    def status(self) -> Table:
-        """What is live on each host, since when, what it takes and whether it answers; degraded where it isn't well.
-
-        Raises `HostRefused`.
-        """
-        with self._connect(self.project.config.app) as fleet:
-            found = looking.status(fleet)
-            rows = tuple(
-                (
-                    status.host,
-                    status.current.id if status.current else None,
-                    *_process(status),
-                    status.words + _busy(status),
-                    None if status.drift is None else Differences(status.drift),
-                )
-                for status in found
-            )
-            outcome = _looked(fleet, {status.host for status in found if not status.well})
-        for status in found:
-            if status.drift:
-                text = "files of what is live aren't as they were sealed: fab verify names them"
-                note(self.listener, text, level="warning", host=status.host)
-        ill = ", ".join(status.host for status in found if status.current and not status.well)
-        if ill:
-            error = Degraded(
-                "what is live isn't well",
-                hosts={},
-                where=ill,
-                cure="fab start, or fab deploy, starts and proves it again",
-            )
-            outcome = replace(outcome, outcome=error.outcome, exit=error.exit_code, error=error)
-        return Table(("host", "release", "since", "age", "pid", "memory", "health", "drift"), rows, outcome)
-
     def releases(self) -> Table:
         """The releases on each host, oldest first. Raises `HostRefused`."""
-        with self._connect(self.project.config.app) as fleet:
+        with self.look() as fleet:
             rows = tuple(
                 (host, known.id, known.tag, known.commit[:12], known.state, _role(known, fleet.surveys[host].current))
                 for host, on_host in looking.releases(fleet).items()
                 for known in on_host
             )
-            return Table(("host", "release", "tag", "commit", "state", "role"), rows, _looked(fleet))
+            return Table(("host", "release", "tag", "commit", "state", "role"), rows, looked(fleet))
 
     def history(self, last: int) -> Table:
         """The newest `last` journal rows of each host, oldest first. Raises `HostRefused`."""
-        with self._connect(self.project.config.app) as fleet:
+        with self.look() as fleet:
             rows = tuple(
                 (host, *(row.get(key) for key in ("at", "event", "release", "by")))
                 for host, journal in looking.history(fleet, last).items()
                 for row in journal
             )
-            return Table(("host", "at", "what", "release", "by"), rows, _looked(fleet))
+            return Table(("host", "at", "what", "release", "by"), rows, looked(fleet))
 
-    def verify(self) -> Table:
-        """What differs from what was sealed, path by path; the outcome then has an error. Raises `HostRefused`."""
-        with self._connect(self.project.config.app) as fleet:
-            found = looking.verify(fleet)
-            rows = tuple((drift.host, drift.release, drift.path, drift.what) for drift in found)
-            outcome = _looked(fleet, {drift.host for drift in found})
-        if found:
-            outcome = replace(outcome, outcome=Refused.outcome, exit=Refused.exit_code, error=_drifted(found))
-        return Table(("host", "release", "path", "drift"), rows, outcome)
+    def look(self) -> Fleet:
+        """The hosts that can be reached, to look at. Raises `HostRefused` where none can."""
+        return connecting.look(self.name, self.stage, self.project.config.app, self.project.root, away=self.away)
 
-    def _connect(self, app: App) -> Fleet:
-        return connecting.connect(self.name, self.stage, app, self.project.root)
+    def _connect(self, app: App, verb: str, *, tag: str | None = None, to: str | None = None) -> Fleet:
+        """Every host, to be changed by `verb`. Raises `HostRefused`, which says how to go on without a host."""
+
+        def without(lost: list[str]) -> str:
+            hosts = [host.name or host.host for host in self.stage.hosts]
+            limit, skip = again.chosen(self.away, hosts, lost)
+            return again.command(verb, self.name, tag=tag, to=to, limit=limit, skip=skip)
+
+        return connecting.connect(self.name, self.stage, app, self.project.root, away=self.away, without=without)
 
     def _warn(self, tag: Tag, config: Config, fleet: Fleet) -> None:
         """What is allowed, and seldom meant."""
@@ -276,38 +246,49 @@ class OnStage:
         return tell
 
 
-def open_stage(folder: Path, name: str, *, limit: tuple[str, ...], listener: Listener) -> OnStage:
-    """The stage called `name` of the project at or above `folder`, only the hosts of `limit` if it names any.
+def open_stage(
+    folder: Path, name: str, *, limit: tuple[str, ...], listener: Listener, skip: tuple[str, ...] = ()
+) -> OnStage:
+    """The stage called `name` of the project at or above `folder`: the hosts of `limit`, if any, without `skip`.
 
     Raises `UsageError` and `ConfigError`.
     """
     project = open_project(folder)
     stage = project.config.stage(name)
-    if limit:
-        called = {host.name or host.host: host for host in stage.hosts}
-        unknown = [host for host in limit if host not in called]
+    called = {host.name or host.host: host for host in stage.hosts}
+    for flag, hosts in ((again.LIMIT, limit), (again.SKIP, skip)):
+        unknown = [host for host in hosts if host not in called]
         if unknown:
             known = ", ".join(called) or "the embedded stage has only this machine"
-            raise UsageError(f"--limit names no host of {name}: {', '.join(unknown)}", cure=f"its hosts: {known}")
-        if len(limit) < len(called):
-            left = ", ".join(host for host in called if host not in limit)
-            note(listener, f"only {', '.join(limit)}; left as it is: {left}", level="warning")
-        stage = msgspec.structs.replace(stage, hosts=tuple(called[host] for host in called if host in limit))
-    return OnStage(project, name, stage, listener)
+            raise UsageError(f"{flag} names no host of {name}: {', '.join(unknown)}", cure=f"its hosts: {known}")
+    away = {host: again.SKIP if host in skip else again.LIMIT for host in called if _left(host, limit, skip)}
+    chosen = tuple(called[host] for host in called if host not in away)
+    if called and not chosen:
+        raise UsageError(f"{again.SKIP} leaves no host of {name}", where=again.SKIP, cure="skip fewer")
+    return OnStage(project, name, msgspec.structs.replace(stage, hosts=chosen), listener, away)
 
 
-def _looked(fleet: Fleet, ill: Set[str] = frozenset()) -> Outcome:
-    """The end of a verb that changes nothing; the hosts in `ill` aren't as they should be."""
-    hosts = tuple(HostOutcome(host, survey.current, host not in ill) for host, survey in fleet.surveys.items())
-    return Outcome("unchanged", hosts=hosts, seconds=time.monotonic() - fleet.started, bytes_sent=fleet.bytes_sent)
+def _left(host: str, limit: tuple[str, ...], skip: tuple[str, ...]) -> bool:
+    return host in skip or bool(limit and host not in limit)
 
 
-def _drifted(found: Sequence[looking.Drift]) -> Refused:
-    return Refused(
-        f"not as it was sealed: {len(found)} difference{'s' * (len(found) != 1)}",
-        where=", ".join(dict.fromkeys(drift.host for drift in found)),
-        cure="find out who changed it, then make a new tag and deploy it: a new release gets sound files",
+def looked(fleet: Fleet, ill: Set[str] = frozenset()) -> Outcome:
+    """The end of a verb that changes nothing: degraded where hosts can't be reached.
+
+    The hosts in `ill` aren't as they should be.
+    """
+    found = {host: HostOutcome(host, survey.current, host not in ill) for host, survey in fleet.surveys.items()}
+    hosts = tuple(found.get(host) or HostOutcome(host, None, False) for host in fleet.places)
+    outcome = Outcome("unchanged", hosts=hosts, seconds=time.monotonic() - fleet.started, bytes_sent=fleet.bytes_sent)
+    if not fleet.lost:
+        return outcome
+    error = Degraded(
+        f"{len(fleet.lost)} of {len(fleet.places)} hosts can't be reached, and what is shown isn't all",
+        hosts={host: error.what for host, error in fleet.lost.items()},
+        where=", ".join(fleet.lost),
+        cure="; ".join(dict.fromkeys(error.cure for error in fleet.lost.values() if error.cure)),
     )
+    return replace(outcome, outcome=error.outcome, exit=error.exit_code, error=error)
 
 
 def owner() -> str:
@@ -318,14 +299,3 @@ def owner() -> str:
 
 def _role(release: Release, current: str | None) -> str | None:
     return "current" if release.id == current else ("running" if release.pid else None)
-
-
-def _process(status: HostStatus) -> tuple[Any, ...]:
-    """Since when it runs (UTC), for how long, its process, and what all its processes have in memory."""
-    found = status.process
-    return (found.since, Age(found.age), found.pid, Bytes(found.memory)) if found else (None,) * 4
-
-
-def _busy(status: HostStatus) -> str:
-    """Who is changing the host right now."""
-    return "; {owner} is at work: {verb} {release}, since {since}".format_map(status.lock) if status.lock else ""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 
 from tagship import config
 from tagship.errors import TagshipError
 from tagship.events import Event, Listener
+from tagship.ship import roster
 from tagship.ship.deploy import plan_deploy, settled_release
 from tagship.ship.executor import GRACE, carry_out
 from tagship.ship.fleet import Fleet, raise_all
@@ -17,6 +19,7 @@ from tagship.ship.outcome import Outcome
 from tagship.ship.plan import Plan, render, to_json
 from tagship.ship.readiness import Wanted, no_front, unready
 from tagship.ship.rollback import plan_rollback
+from tagship.ship.roster import Known
 from tagship.ship.send import Feed
 from tagship.ship.services import Service
 from tagship.ship.services.process import ProcessService
@@ -151,9 +154,21 @@ def _follow(
     feed: Feed | None = None,
     grace: float = GRACE,
 ) -> Outcome:
+    away = [replace(roster.known_of(host, fleet.surveys), flag=flag) for host, flag in fleet.away.items()]
+    roster.tell(listener, away, level="warning")
+    roster.tell(listener, roster.behind(fleet.hosts, fleet.surveys))
     listener(Event("plan", data={"plan": render(plan), "steps": to_json(plan)}))
     if dry and not plan.empty:
         previous = next(iter(plan.previous.values()), None)
         seconds = time.monotonic() - fleet.started
-        return Outcome("planned", 0, plan.release, previous, seconds=seconds, bytes_sent=fleet.bytes_sent)
-    return carry_out(plan, fleet, stage, listener, owner=owner, feed=feed, grace=grace)
+        outcome = Outcome("planned", 0, plan.release, previous, seconds=seconds, bytes_sent=fleet.bytes_sent)
+    else:
+        outcome = carry_out(plan, fleet, stage, listener, owner=owner, feed=feed, grace=grace)
+    return replace(outcome, away=tuple(_after(known, outcome, owner) for known in away))
+
+
+def _after(known: Known, outcome: Outcome, owner: str) -> Known:
+    """What is known of a host that was left alone, now that the others went live without it."""
+    if outcome.outcome != "live" or known.stands == outcome.release:
+        return known
+    return replace(known, missed=outcome.release, by=owner, at="")

@@ -97,7 +97,8 @@ class Fleet:
 
     @property
     def hosts(self) -> tuple[str, ...]:
-        return tuple(self.places)
+        """All but those that are lost."""
+        return tuple(host for host in self.places if host not in self.lost)
 
     @property
     def change(self) -> int:

@@ -70,7 +70,8 @@ def plan_rollback(surveys: Mapping[str, HostSurvey], stage: Stage, service: Serv
 def _commit(surveys: Mapping[str, HostSurvey], target: str) -> Phase:
     steps = []
     for host, survey in surveys.items():
-        steps.append(mark_good(surveys, host, target, before=on_host(survey, target).state))
+        known = on_host(survey, target)
+        steps.append(mark_good(surveys, host, target, before=known.own or known.state))
         old = survey.live
         if old is not None and old.serial > serial_of(target) and old.state != "left":
             steps.append(mark(host, old.id, "left", before=old.state))

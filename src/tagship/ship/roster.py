@@ -7,10 +7,12 @@ until a deploy or a rollback takes that host along; nothing of it is kept on the
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from tagship.events import Event, Listener
 from tagship.ship.layout import serial_of
+from tagship.ship.plan import named
 from tagship.ship.survey import HostSurvey
 
 
@@ -27,22 +29,22 @@ class Known:
     by: str = ""
     at: str = ""
     """Who made that release live without it, and when: UTC, ISO 8601, by a host's clock."""
+    flag: str = ""
+    """`--skip` or `--limit`: this verb leaves it alone, because it was told so."""
 
     @property
     def words(self) -> str:
         """For people: what it missed, and where it stands or stood."""
-        stands = self.stands or "nothing"
         if self.reached:
-            where = f"{stands} is current" if self.stands else "nothing is live there"
+            where = f"{self.stands} is current" if self.stands else "nothing is live there"
         else:
-            where = f"stood at {stands} when last seen" if self.stands else "it was never seen with the others"
-        if self.missed is None:
-            return where
-        return f"missed {self.missed} ({', '.join(filter(None, (self.by, self.at)))}); {where}"
+            where = f"stood at {self.stands} when last seen" if self.stands else "never seen with the others"
+        missed = f"missed {self.missed} ({', '.join(filter(None, (self.by, self.at)))})" if self.missed else ""
+        return "; ".join(filter(None, (f"left alone ({self.flag})" if self.flag else "", missed, where)))
 
     def row(self) -> dict[str, Any]:
-        """For programs."""
-        return asdict(self)
+        """For programs, and in `words` for people."""
+        return {**asdict(self), "words": self.words}
 
 
 def known_of(host: str, surveys: Mapping[str, HostSurvey]) -> Known:
@@ -73,6 +75,18 @@ def known_of(host: str, surveys: Mapping[str, HostSurvey]) -> Known:
 def behind(hosts: Iterable[str], surveys: Mapping[str, HostSurvey]) -> tuple[Known, ...]:
     """The hosts that missed a release, in the order of `hosts`."""
     return tuple(known for host in hosts if (known := known_of(host, surveys)).missed is not None)
+
+
+def tell(listener: Listener, found: Iterable[Known], *, level: str = "info") -> None:
+    """A note on hosts, once for all that are alike: the words for people, the facts beside them for programs."""
+    alike: dict[Known, list[str]] = {}
+    for known in found:
+        alike.setdefault(replace(known, host=""), []).append(known.host)
+    for known, hosts in alike.items():
+        alone = hosts[0] if len(hosts) == 1 else ""
+        text = known.words if alone else f"{named(hosts, hosts)}: {known.words}"
+        facts = {key: value for key, value in asdict(known).items() if key != "host"}
+        listener(Event("note", alone, {"text": text, "level": level, "hosts": hosts, **facts}))
 
 
 def stands(surveys: Mapping[str, HostSurvey]) -> dict[str | None, list[str]]:

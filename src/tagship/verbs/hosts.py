@@ -14,7 +14,7 @@ from invoke.tasks import task
 from tagship.config import LOCAL_STAGE
 from tagship.report import Report
 from tagship.verbs import console
-from tagship.verbs.staged import HELP, is_dry, on_stage, show
+from tagship.verbs.staged import HELP, SKIP, is_dry, on_stage, show
 
 if TYPE_CHECKING:
     from tagship.app.stage import OnStage
@@ -25,12 +25,13 @@ _SUMMARY = {"summary": console.SUMMARY}
 _WAIT = {"wait": console.WAIT}
 
 
-@task(help={**HELP, **_TAG, **_SUMMARY, **_WAIT})
+@task(help={**HELP, **SKIP, **_TAG, **_SUMMARY, **_WAIT})
 def deploy(
     context: Context,
     stage: str = LOCAL_STAGE,
     tag: str = "",
     limit: str = "",
+    skip: str = "",
     wait: str = "",
     summary: str = "",
     json: bool = False,
@@ -41,29 +42,43 @@ def deploy(
     def work(fleet: OnStage, _report: Report) -> Outcome:
         return fleet.deploy(tag or None, dry=dry, wait=console.duration("--wait", wait))
 
-    on_stage(context, json, stage, limit, work, page)
+    on_stage(context, json, stage, limit, work, page, skip=skip)
 
 
-@task(help={**HELP, **_TAG, **_SUMMARY})
+@task(help={**HELP, **SKIP, **_TAG, **_SUMMARY})
 def plan(
     context: Context,
     stage: str = LOCAL_STAGE,
     tag: str = "",
     limit: str = "",
+    skip: str = "",
     summary: str = "",
     json: bool = False,
 ) -> None:
     """Show what `fab deploy` would do, and change nothing."""
     page = console.summary_of(summary, "plan", stage)
-    on_stage(context, json, stage, limit, lambda fleet, _report: fleet.deploy(tag or None, dry=True), page)
+
+    def work(fleet: OnStage, _report: Report) -> Outcome:
+        return fleet.deploy(tag or None, dry=True)
+
+    on_stage(context, json, stage, limit, work, page, skip=skip)
 
 
-@task(help={**HELP, "to": "a release, by tag or id (the previous good one when left out)", **_SUMMARY, **_WAIT})
+@task(
+    help={
+        **HELP,
+        **SKIP,
+        "to": "a release, by tag or id (the previous good one when left out)",
+        **_SUMMARY,
+        **_WAIT,
+    }
+)
 def rollback(
     context: Context,
     stage: str = LOCAL_STAGE,
     to: str = "",
     limit: str = "",
+    skip: str = "",
     wait: str = "",
     summary: str = "",
     json: bool = False,
@@ -74,7 +89,7 @@ def rollback(
     def work(fleet: OnStage, _report: Report) -> Outcome:
         return fleet.rollback(to or None, dry=dry, wait=console.duration("--wait", wait))
 
-    on_stage(context, json, stage, limit, work, page)
+    on_stage(context, json, stage, limit, work, page, skip=skip)
 
 
 @task(help=HELP)
@@ -82,7 +97,9 @@ def status(context: Context, stage: str = LOCAL_STAGE, limit: str = "", json: bo
     """Tell what is live on each host, and whether it answers."""
 
     def work(fleet: OnStage, report: Report) -> Outcome:
-        return show(report, f"status of {stage}", fleet.status(), nothing=f"{stage} has no hosts")
+        from tagship.app.status import status_of  # only this verb needs it
+
+        return show(report, f"status of {stage}", status_of(fleet), nothing=f"{stage} has no hosts")
 
     on_stage(context, json, stage, limit, work)
 
@@ -97,46 +114,60 @@ def releases(context: Context, stage: str = LOCAL_STAGE, limit: str = "", json: 
     on_stage(context, json, stage, limit, work)
 
 
-@task(help={**HELP, "last": "how many journal rows of each host"})
+@task(help={**HELP, "last": "how many changes, or rows of each host", "rows": "show the journals as they are"})
 def history(
-    context: Context, stage: str = LOCAL_STAGE, limit: str = "", last: str = "30", json: bool = False
+    context: Context,
+    stage: str = LOCAL_STAGE,
+    limit: str = "",
+    last: str = "30",
+    rows: bool = False,
+    json: bool = False,
 ) -> None:
-    """Tell who did what, and when: the journals of the hosts."""
+    """Tell who did what and when, and how it ended."""
 
     def work(fleet: OnStage, report: Report) -> Outcome:
-        rows = console.number("--last", last, least=1, most=1_000_000)
-        return show(report, f"history of {stage}", fleet.history(rows), nothing=f"nothing happened on {stage} yet")
+        from tagship.app.history import changes_of, rows_of  # as above
+
+        count = console.number("--last", last, least=1, most=1_000_000)
+        table = rows_of(fleet, count) if rows else changes_of(fleet, count)
+        return show(report, f"history of {stage}", table, nothing=f"nothing happened on {stage} yet")
 
     on_stage(context, json, stage, limit, work)
 
 
 @task(help=HELP)
 def verify(context: Context, stage: str = LOCAL_STAGE, limit: str = "", json: bool = False) -> None:
-    """Compare what is live with what was sealed, file by file."""
+    """Compare what is on each host with what was sealed, file by file."""
 
     def work(fleet: OnStage, report: Report) -> Outcome:
-        return show(report, f"drift on {stage}", fleet.verify(), nothing=f"no drift on {stage}")
+        from tagship.app.verifying import verify_stage  # only this verb needs it
+
+        return show(report, f"drift on {stage}", verify_stage(fleet), nothing=f"no drift on {stage}")
 
     on_stage(context, json, stage, limit, work)
 
 
-@task(help={**HELP, **_WAIT})
-def start(context: Context, stage: str = LOCAL_STAGE, limit: str = "", wait: str = "", json: bool = False) -> None:
+@task(help={**HELP, **SKIP, **_WAIT})
+def start(
+    context: Context, stage: str = LOCAL_STAGE, limit: str = "", skip: str = "", wait: str = "", json: bool = False
+) -> None:
     """Start what is current again, after a stop or a reboot."""
     dry = is_dry(context)
 
     def work(fleet: OnStage, _report: Report) -> Outcome:
         return fleet.start(dry=dry, wait=console.duration("--wait", wait))
 
-    on_stage(context, json, stage, limit, work)
+    on_stage(context, json, stage, limit, work, skip=skip)
 
 
-@task(help={**HELP, **_WAIT})
-def stop(context: Context, stage: str = LOCAL_STAGE, limit: str = "", wait: str = "", json: bool = False) -> None:
+@task(help={**HELP, **SKIP, **_WAIT})
+def stop(
+    context: Context, stage: str = LOCAL_STAGE, limit: str = "", skip: str = "", wait: str = "", json: bool = False
+) -> None:
     """Stop application and front door; `fab start` starts them again."""
     dry = is_dry(context)
 
     def work(fleet: OnStage, _report: Report) -> Outcome:
         return fleet.stop(dry=dry, wait=console.duration("--wait", wait))
 
-    on_stage(context, json, stage, limit, work)
+    on_stage(context, json, stage, limit, work, skip=skip)

@@ -24,6 +24,7 @@ HELP = {
     "json": "one JSON object a line on stdout, and nothing else; the last is the result",
     "limit": "only these hosts of the stage: HOST,HOST",
 }
+SKIP = {"skip": "leave these hosts alone, such as one that is down: HOST,HOST"}
 
 
 def on_stage(
@@ -33,11 +34,13 @@ def on_stage(
     limit: str,
     work: Callable[[OnStage, Report], Outcome],
     page: Summary | None = None,
+    *,
+    skip: str = "",
 ) -> None:
-    """Do `work` with the stage called `stage`, or only the hosts of `limit`; a warning says who is left out."""
+    """Do `work` with the stage called `stage`, or only the hosts of `limit`, and without those of `skip`."""
 
     def on_chosen(report: Report) -> Outcome:
-        fleet = chosen(stage, limit, report)
+        fleet = chosen(stage, limit, report, skip=skip)
         report.mask(fleet.secrets())
         return work(fleet, report)
 
@@ -63,12 +66,15 @@ def carry_out(context: Context, json: bool, work: Callable[[Report], Outcome], p
     console.run(verb, json=json, summary=page)
 
 
-def chosen(stage: str, limit: str, listener: Listener) -> OnStage:
-    """The stage called `stage` of the project here, only the hosts of `limit` if that names any."""
+def chosen(stage: str, limit: str, listener: Listener, *, skip: str = "") -> OnStage:
+    """The stage called `stage` of the project here, only the hosts of `limit` if that names any, without `skip`."""
     from tagship.app.stage import open_stage  # as above
 
-    names = tuple(name.strip() for name in limit.split(",") if name.strip())
-    return open_stage(Path.cwd(), stage, limit=names, listener=listener)
+    return open_stage(Path.cwd(), stage, limit=_names(limit), skip=_names(skip), listener=listener)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def show(report: Report, title: str, table: Table, *, nothing: str) -> Outcome:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import io
+import shlex
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -55,23 +57,44 @@ class Lab:
     app: App = APP
     hooks: Hooks = NO_HOOKS
 
-    def fleet(self) -> Fleet:
-        places = [Place(name, "/srv/app", FRONT, FakeTransport(host)) for name, host in self.hosts.items()]
-        return Fleet(places, Question("app", "production"), pulse=self.pulse).connect()
+    def places(self, limit: Collection[str] = (), skip: Collection[str] = ()) -> Fleet:
+        """The hosts of `limit`, or all, without those of `skip`; not connected yet."""
+        away = {name: "--limit" for name in self.hosts if limit and name not in limit}
+        away |= dict.fromkeys(skip, "--skip")
+        hosts = {name: host for name, host in self.hosts.items() if name not in away}
+        places = [Place(name, "/srv/app", FRONT, FakeTransport(host)) for name, host in hosts.items()]
+        return Fleet(places, Question("app", "production"), pulse=self.pulse, away=away)
 
-    def deploy(self, tag: str, **options: Any) -> Outcome:
-        with self.fleet() as fleet:
+    def fleet(self, limit: Collection[str] = (), skip: Collection[str] = ()) -> Fleet:
+        return self.places(limit, skip).connect()
+
+    def deploy(self, tag: str, *, limit: Collection[str] = (), skip: Collection[str] = (), **options: Any) -> Outcome:
+        with self.fleet(limit, skip) as fleet:
             load, told = shipment(tag, app=self.app), self.events.append
             return changing.deploy(fleet, self.stage, load, told, made=MADE, hooks=self.hooks, **options)
 
-    def rollback(self, to: str | None = None, **options: Any) -> Outcome:
-        with self.fleet() as fleet:
+    def rollback(
+        self, to: str | None = None, *, limit: Collection[str] = (), skip: Collection[str] = (), **options: Any
+    ) -> Outcome:
+        with self.fleet(limit, skip) as fleet:
             told, hooks = self.events.append, self.hooks
             return changing.rollback(fleet, self.stage, told, owner="me@here", to=to, hooks=hooks, **options)
 
     def stop(self) -> Outcome:
         with self.fleet() as fleet:
             return changing.stop(fleet, self.stage, self.events.append, owner="me@here")
+
+    def typed(self, command: str) -> Outcome:
+        """Run a command as a person would type it: `fab deploy --stage production --tag v1 --skip web3`."""
+        fab, verb, *words = shlex.split(command)
+        flags = dict(zip(words[::2], words[1::2], strict=True))
+        assert (fab, flags.pop("--stage")) == ("fab", "production")
+        chosen = {name: flags.pop(f"--{name}", "").split(",") for name in ("limit", "skip")}
+        limit, skip = ([host for host in chosen[name] if host] for name in ("limit", "skip"))
+        if verb == "rollback":
+            return self.rollback(flags.pop("--to"), limit=limit, skip=skip)
+        assert (verb, flags.keys()) == ("deploy", {"--tag"})
+        return self.deploy(flags["--tag"], limit=limit, skip=skip)
 
     def picture(self) -> dict[str, Any]:
         """All that the world, and the next deploy, could see of every host."""
