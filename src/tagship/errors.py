@@ -14,6 +14,7 @@
     ├── CommandFailed            3  a build command failed on this machine; nothing was changed
     ├── HostFailed               1  a verb failed on a host midway; ship turns it into one of the next two
     │   └── LinkLost             1  the connection ended or went silent
+    │       └── Overdue          1  a verb didn't end in its time, though the agent lives
     ├── HookFailed               1  a hook of the project's own failed midway; ship turns it into the same
     ├── Restored                 4  a deploy or rollback failed; everything was put back
     ├── RunFailed                4  a command of `fab run` failed; no release was changed
@@ -173,6 +174,15 @@ class LinkLost(HostFailed):
 
     def __init__(self, what: str, *, host: str, cure: str = "", tail: Sequence[str] = ()) -> None:
         super().__init__(what, host=host, kind="lost", cure=cure, tail=tail)
+
+
+class Overdue(LinkLost):
+    """A verb didn't end in its time; `verb` is its name, `seconds` how long it may take."""
+
+    def __init__(self, what: str, *, host: str, verb: str, seconds: float, cure: str = "") -> None:
+        super().__init__(what, host=host, cure=cure)
+        self.verb = verb
+        self.seconds = seconds
 
 
 class HookFailed(TagshipError):

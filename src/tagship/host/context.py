@@ -81,12 +81,15 @@ class Context:
         lifeline: Lifeline,
         pieces: Callable[[], Iterator[bytes]],
         progress: Callable[[float, float, str], None],
+        takes: Callable[[float], None],
     ) -> None:
         self.lifeline = lifeline
         self.pieces = pieces
         """Gives the pieces of the data stream that follows the question."""
         self.progress = progress
         """`progress(done, total, unit)`: tells the client, as often as you like."""
+        self.takes = takes
+        """`takes(seconds)`: tells the client that it may take so much longer, by settings that only the host has."""
         self.app = ""
         self.stage = ""
         self.declared: set[str] = set()

@@ -92,6 +92,7 @@ def wait_until_well(context: Context, probe: Probe, ask: Callable[[float], str],
 
     `ask(seconds)` gives a fault in words, or none, within that time; `alive` False ends it at once.
     """
+    context.takes(probe.timeout)
     deadline = time.monotonic() + probe.timeout
     passed, pause = 0, _FIRST
     while True:

@@ -21,6 +21,8 @@ SILENCE = 30.0
 """Seconds without any frame that count as the client's end."""
 BEATS = 6
 """Heartbeats in that time."""
+LAST = 10
+"""Times that of silence for what is to be put back once the client is gone, and for what hangs."""
 _ATOMIC = 4096  # bytes that a pipe or socket that polls writable takes without blocking
 _AHEAD = 16  # frames read before a verb asks for them
 _OFTEN = 0.1  # seconds between two progress frames
@@ -39,7 +41,7 @@ class Session:
         self._question = 0
         self._told = 0.0
         self._streaming = False
-        self._context = Context(self._lifeline, self._pieces, self._progress)
+        self._context = Context(self._lifeline, self._pieces, self._progress, self._takes)
 
     def run(self) -> None:
         """Answer until the client goes; then take back what only it wanted."""
@@ -127,6 +129,9 @@ class Session:
             self._told = time.monotonic()
             self._send({"id": self._question, "progress": {"done": done, "total": total, "unit": unit}})
 
+    def _takes(self, seconds: float) -> None:
+        self._send({"id": self._question, "takes": seconds})
+
     def _send(self, message: dict[str, Any]) -> None:
         """Write a frame, but never wait for ever: a client that stops reading ends by its silence."""
         view = memoryview(frames.pack_json(message))
@@ -171,7 +176,11 @@ class Session:
                 return
 
     def end(self) -> None:
-        """Take the client for gone."""
+        """Take the client for gone; whatever hangs then, in the end the lock is freed by the end of this process."""
+        if not self._lifeline.is_cut:
+            last = threading.Timer(LAST * self._silence, os._exit, (1,))
+            last.daemon = True
+            last.start()
         self._lifeline.cut()
         try:
             self._inbox.put_nowait(None)

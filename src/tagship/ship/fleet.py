@@ -10,16 +10,16 @@ from typing import Any
 
 from tagship.errors import HostFailed, HostRefused, Interrupted, Refused, TagshipError
 from tagship.host import boot
+from tagship.ship import deadlines
 from tagship.ship.agreed import agreed
 from tagship.ship.crew import Crew, side_by_side
+from tagship.ship.deadlines import Deadlines
 from tagship.ship.link import BEAT, SILENCE, AgentLink
 from tagship.ship.survey import HostSurvey
 from tagship.ship.transport import Transport
 
 START = 30.0
 """Seconds for an agent to say hello, once its host is connected."""
-ANSWER = 120.0
-"""Seconds for the answer to a survey."""
 
 
 @dataclass(frozen=True)
@@ -56,10 +56,11 @@ class Question:
 
 @dataclass(frozen=True)
 class Pulse:
-    """Seconds between two signs of life, and of silence after which a link counts as lost."""
+    """Seconds between two signs of life, of silence after which a link counts as lost, and for each verb."""
 
     beat: float = BEAT
     silence: float = SILENCE
+    limits: Deadlines = deadlines.of
 
 
 class Fleet:
@@ -210,7 +211,8 @@ class Fleet:
     def _connect_one(self, host: str) -> HostSurvey:
         place = self.places[host]
         channel = place.transport.connect(boot.argv())
-        link = AgentLink(host, channel, beat=self.pulse.beat, silence=self.pulse.silence)
+        pulse = self.pulse
+        link = AgentLink(host, channel, beat=pulse.beat, silence=pulse.silence, limits=pulse.limits)
         self._links[host] = link
         try:
             link.open(boot.greeting(*self.more), START)
@@ -234,7 +236,7 @@ class Fleet:
             **place.asked,
         }
         try:
-            return HostSurvey.from_json(host, link.call("survey", args, deadline=ANSWER))
+            return HostSurvey.from_json(host, link.call("survey", args))
         except HostFailed as error:
             raise HostRefused(error.what, host=host, cure=error.cure, tail=error.tail) from error
 

@@ -10,14 +10,19 @@ import json
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Protocol
 
-from tagship.errors import HostFailed, HostRefused, LinkLost, Locked, TagshipError
+from tagship.errors import HostFailed, HostRefused, LinkLost, Locked, Overdue, TagshipError
 from tagship.host import frames
+from tagship.ship import deadlines
+from tagship.ship.deadlines import Deadline, Deadlines
 
 BEAT = 5.0
 SILENCE = 30.0
+PARTING = 0.5
+"""Seconds that a frame under way may still take once a link is given up."""
 TAIL_LINES = 20
 
 Progress = Callable[[int, int, str], None]
@@ -49,10 +54,19 @@ class Channel(Protocol):
 class AgentLink:
     """A conversation with the agent on `host`; one verb at a time, from any thread.
 
-    `beat` and `silence` are seconds: how often we say that we live, and for how long nothing may come.
+    `beat` and `silence` are seconds: how often we say that we live, and for how long nothing may come. `limits` tells
+    how long each verb may take, however its agent beats.
     """
 
-    def __init__(self, host: str, channel: Channel, *, beat: float = BEAT, silence: float = SILENCE) -> None:
+    def __init__(
+        self,
+        host: str,
+        channel: Channel,
+        *,
+        beat: float = BEAT,
+        silence: float = SILENCE,
+        limits: Deadlines = deadlines.of,
+    ) -> None:
         self.host = host
         self.bytes_sent = 0
         self.agent_pid: int | None = None
@@ -60,6 +74,8 @@ class AgentLink:
         self._channel = channel
         self._beat = beat
         self._silence = silence
+        self._limits = limits
+        self._due: _Due | None = None
         self._turn = threading.Lock()
         self._writing = threading.Lock()
         self._ending = threading.Lock()
@@ -76,8 +92,9 @@ class AgentLink:
     def open(self, greeting: bytes, deadline: float) -> Mapping[str, Any]:
         """Send the agent's code and return its hello; `deadline` is seconds. Raises `HostRefused`."""
         try:
-            self._write(greeting)
-            message = self._next(time.monotonic() + deadline, "its hello")
+            with self._in_time("hello", Deadline(deadline)):
+                self._write(greeting)
+                message = self._next()
         except LinkLost as lost:
             raise self._no_start(lost) from None
         hello = message.get("hello")
@@ -94,32 +111,34 @@ class AgentLink:
         *,
         data: Iterable[bytes] | None = None,
         on_progress: Progress | None = None,
-        deadline: float | None = None,
     ) -> dict[str, Any]:
         """Ask for `verb` and return the answer; `data` is sent after the question, in frames.
 
-        `deadline` is seconds for the whole answer; without one only silence ends the wait. Raises `HostRefused`
-        (nothing was changed), `Locked`, `HostFailed`, and `LinkLost` after which the link is of no more use.
+        Raises `HostRefused` (nothing was changed), `Locked`, `HostFailed`, and `LinkLost`, after which the link is of
+        no more use: `Overdue` where the verb didn't end in its time.
         """
-        with self._turn:
+        given = dict(args or {})
+        with self._turn, self._in_time(verb, self._limits(verb, given)) as due:
             self._number += 1
             self._answered.clear()
-            self._write(frames.pack_json({"id": self._number, "verb": verb, "args": dict(args or {})}))
+            self._write(frames.pack_json({"id": self._number, "verb": verb, "args": given}))
             if data is not None:
-                self._send_data(data)
-            until = None if deadline is None else time.monotonic() + deadline
+                self._send_data(data, due)
             while True:
-                message = self._next(until, f"an answer to `{verb}`")
+                message = self._next()
                 if message.get("id") != self._number:
                     continue
-                if "progress" in message:
+                if "takes" in message:
+                    due.grant(float(message["takes"]))
+                elif "progress" in message:
+                    due.gets_on()
                     if on_progress is not None:
                         state = message["progress"]
                         on_progress(int(state["done"]), int(state["total"]), str(state["unit"]))
-                    continue
-                if "error" in message:
+                elif "error" in message:
                     raise self._error(message["error"])
-                return dict(message["ok"])
+                else:
+                    return dict(message["ok"])
 
     @property
     def alive(self) -> bool:
@@ -135,13 +154,19 @@ class AgentLink:
         """End the conversation midway; who waits for an answer gets `LinkLost`, the agent puts back and ends."""
         self._lose("the connection was cut from this side")
 
-    def _lose(self, what: str) -> LinkLost:
+    def _lose(self, what: str | LinkLost) -> LinkLost:
         """From now on there is no link; the agent, if it lives, hears of it and tidies up."""
         with self._ending:
             if self._lost is None:
-                self._lost = LinkLost(what, host=self.host, tail=self._stderr_lines())
+                lost = LinkLost(what, host=self.host) if isinstance(what, str) else what
+                lost.tail = tuple(self._stderr_lines())
+                self._lost = lost
                 self._ended.set()
                 self._inbox.put(None)
+                if self._writing.acquire(timeout=PARTING):
+                    self._writing.release()
+                else:  # somebody writes, and nobody reads: closing alone would wake neither
+                    self._channel.abort()
                 self._channel.close()
             return self._lost
 
@@ -151,52 +176,80 @@ class AgentLink:
             self._channel.abort()
         return self._lose(what)
 
+    @contextmanager
+    def _in_time(self, verb: str, deadline: Deadline) -> Iterator[_Due]:
+        """What is done within is over by the deadline, or raises `Overdue`."""
+        self._due = due = _Due(verb, deadline)
+        try:
+            yield due
+        finally:
+            self._due = None
+
+    def _check_due(self) -> None:
+        """Give up a verb whose time is over: its agent hears of it, and ends what it was running."""
+        due = self._due
+        if due is None or time.monotonic() < due.at:
+            return
+        said = "no answer" if not due.by_progress else "nothing got on"
+        what = f"`{due.verb}` did not end: {said} for {due.seconds:g} s, though its agent beats"
+        cure = "look at the host: a disk or a network filesystem that is gone, or a program that never returns"
+        lost = self._lose(Overdue(what, host=self.host, verb=due.verb, seconds=due.seconds, cure=cure))
+        # One that hangs, and so can't hear of it, is ended the hard way where that is in our hands.
+        ending = threading.Timer(self._silence, self._channel.abort)
+        ending.daemon = True
+        ending.start()
+        raise lost
+
     def _stderr_lines(self) -> list[str]:
         return self._channel.stderr().decode(errors="replace").splitlines()[-TAIL_LINES:]
 
     def _write(self, data: bytes) -> None:
         while not self._writing.acquire(timeout=min(self._silence, 1.0)):
-            self._check_silence()
+            self._check()
         try:
             if self._lost is not None:
                 raise self._lost
             self._channel.write(data)
             self.bytes_sent += len(data)
+            return
         except OSError as error:
-            # The reader may be about to tell why the agent ended; its words are better than "broken pipe".
-            self._ended.wait(1.0)
-            raise self._lose(f"the connection ended ({error})") from None
+            broken = error
         finally:
             self._writing.release()
+        # The reader may be about to tell why the agent ended; its words are better than "broken pipe".
+        self._ended.wait(1.0)
+        raise self._lose(f"the connection ended ({broken})")
 
-    def _send_data(self, data: Iterable[bytes]) -> None:
+    def _send_data(self, data: Iterable[bytes], due: _Due) -> None:
         try:
             for chunk in data:
                 for start in range(0, len(chunk), frames.MAX_DATA):
                     if self._answered.is_set():  # it failed early; the rest would be thrown away
                         return
                     self._write(frames.pack_data(chunk[start : start + frames.MAX_DATA]))
+                    due.gets_on()
         finally:
             # Also where our own side failed midway: a stream that ends too early is an error that the agent answers.
             if self._lost is None:
                 self._write(frames.pack_data(b""))
 
-    def _next(self, until: float | None, awaited: str) -> dict[str, Any]:
+    def _next(self) -> dict[str, Any]:
         while True:
-            wait = min(self._silence, 1.0)
-            if until is not None:
-                wait = min(wait, max(until - time.monotonic(), 0.0))
+            due = self._due
+            wait = min(self._silence, 1.0 if due is None else max(0.0, min(1.0, due.at - time.monotonic())))
             try:
                 message = self._inbox.get(timeout=wait)
             except queue.Empty:
-                self._check_silence()
-                if until is not None and time.monotonic() >= until:
-                    raise self._give_up(f"{awaited} did not come in time") from None
+                self._check()
                 continue
             if message is None:
                 self._inbox.put(None)
                 raise self._lose("the agent ended")
             return message
+
+    def _check(self) -> None:
+        self._check_silence()
+        self._check_due()
 
     def _check_silence(self) -> None:
         if self._lost is not None:
@@ -208,7 +261,7 @@ class AgentLink:
         beat = frames.pack_json({"beat": 1})
         while not self._ended.wait(self._beat):
             try:
-                self._check_silence()
+                self._check()
                 # Whoever holds the lock is writing: that is a sign of life by itself.
                 if self._writing.acquire(blocking=False):
                     try:
@@ -256,7 +309,11 @@ class AgentLink:
             return HostRefused(what, host=self.host, cure="make its .bashrc silent where no terminal is there")
         if self._channel.status() == 127:
             return HostRefused("there is no python3", host=self.host, cure="install python3 (3.9 or newer) on it")
-        what = "the agent did not start" if lost.what == "the agent ended" else lost.what
+        if isinstance(lost, Overdue):
+            self._channel.abort()
+            what = f"no hello came from its agent within {lost.seconds:g} s"
+        else:
+            what = "the agent did not start" if lost.what == "the agent ended" else lost.what
         cure = "python3 on the host must be 3.9 or newer and run commands without a terminal"
         return HostRefused(what, host=self.host, cure=cure, tail=lost.tail or self._stderr_lines())
 
@@ -270,3 +327,23 @@ class AgentLink:
             holder = {str(key): str(value) for key, value in (error.get("data") or {}).items()}
             return Locked(what, host=self.host, holder=holder, cure=cure or "wait until it has ended, then try again")
         return HostFailed(what, host=self.host, kind=str(kind), cure=cure, tail=tail)
+
+
+class _Due:
+    """When a verb that is under way must have ended."""
+
+    def __init__(self, verb: str, deadline: Deadline) -> None:
+        self.verb = verb
+        self.seconds = deadline.seconds
+        self.by_progress = deadline.by_progress
+        self.at = time.monotonic() + deadline.seconds
+
+    def gets_on(self) -> None:
+        """There was progress."""
+        if self.by_progress:
+            self.at = time.monotonic() + self.seconds
+
+    def grant(self, seconds: float) -> None:
+        """The agent says that its release's own settings allow so much more."""
+        self.seconds += seconds
+        self.at += seconds

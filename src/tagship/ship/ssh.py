@@ -7,6 +7,7 @@ import shlex
 import socket
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ from tagship.ship.transport import StderrTail
 KEEPALIVE = (("TCP_KEEPIDLE", 5), ("TCP_KEEPALIVE", 5), ("TCP_KEEPINTVL", 2), ("TCP_KEEPCNT", 3))
 """Seconds idle, seconds between probes, probes; macOS calls the first one TCP_KEEPALIVE."""
 AUTH_TIMEOUT = 15.0
+FAREWELL = 2.0
+"""Seconds for the end of an agent's stdin to be sent, and for it to end."""
 KNOCKS = 8
 """Connections to one sshd that aren't let in yet, at most: from the eleventh on it drops some (MaxStartups)."""
 PASSED = "keepalive@openssh.com"
@@ -77,12 +80,14 @@ class SshTransport:
             for called, between in self.between(endpoint):
                 with _door(between):
                     gateway = self._open(between, gateway, called, opened)
-                    gateway.transport.global_request(PASSED)  # answered, with a no, by who lets nobody in any more
+                    with _within(between.connect_timeout, opened, called):
+                        gateway.transport.global_request(PASSED)  # answered, with a no, by who has let us in
             with _door(endpoint):
                 connection = self._open(endpoint, gateway, self.name, opened)
                 channel = connection.transport.open_session(timeout=endpoint.connect_timeout)
             # The one place that quotes: SSH carries one string, which the login shell of the host splits.
-            channel.exec_command(shlex.join(argv))
+            with _within(endpoint.connect_timeout, opened, self.name):
+                channel.exec_command(shlex.join(argv))
         except (OSError, EOFError, paramiko.SSHException) as error:
             _close_all(opened)
             raise HostRefused(f"it ends the connection ({_words(error)})", host=self.name) from None
@@ -117,12 +122,13 @@ class SshTransport:
         judge = KnownKeysOnly(called, key_name, known, endpoint)
         connection.client.set_missing_host_key_policy(judge)
         opened.append(connection)
-        try:
-            connection.open()
-        except HostRefused:
-            raise
-        except Exception as error:
-            raise _refused(error, called, endpoint, judge) from error
+        with _within(2 * endpoint.connect_timeout + AUTH_TIMEOUT, opened, called):
+            try:
+                connection.open()
+            except HostRefused:
+                raise
+            except Exception as error:
+                raise _refused(error, called, endpoint, judge) from error
         _tune(connection.transport.sock)
         return connection
 
@@ -196,12 +202,18 @@ class SshChannel:
 
     def close(self) -> None:
         """End its stdin, leave it a moment to end, then close the connection."""
+        # In a thread, for a host that reads nothing any more lets nothing be written, not even a farewell.
+        farewell = threading.Thread(target=self._part, name="farewell", daemon=True)
+        farewell.start()
+        farewell.join(FAREWELL)
+        _close_all(self._opened)
+
+    def _part(self) -> None:
         try:
             self._channel.shutdown_write()
             self.status()
-        except OSError:
+        except (OSError, EOFError, paramiko.SSHException):
             pass  # the connection ended first
-        _close_all(self._opened)
 
     def abort(self) -> None:
         """Close the connection at once; sshd then ends the agent's stdin."""
@@ -215,6 +227,36 @@ def _door(endpoint: Endpoint) -> threading.BoundedSemaphore:
     # What a proxy command goes through, only it knows: perhaps the same host for all.
     key = "a proxy" if endpoint.proxy_command else f"{endpoint.hostname}:{endpoint.port}"
     return _DOORS.setdefault(key, threading.BoundedSemaphore(KNOCKS))
+
+
+@contextmanager
+def _within(seconds: float, opened: list[Any], called: str) -> Iterator[None]:
+    """Give up what is done within, by closing all that was `opened`, where it takes longer: Paramiko would wait on.
+
+    It waits without an end for some answers, and for others anew with each key. Raises `HostRefused`.
+    """
+    late = threading.Event()
+
+    def end() -> None:
+        late.set()
+        for connection in reversed(opened):
+            transport = connection.client.get_transport()
+            if transport is not None:
+                transport.close()
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    except Exception:
+        if not late.is_set():
+            raise
+    finally:
+        timer.cancel()
+    if late.is_set():
+        cure = "look at that host: its sshd takes connections, and then hangs"
+        raise HostRefused(f"it gave no answer for {seconds:g} s", host=called, cure=cure)
 
 
 def _close_all(opened: list[Any]) -> None:

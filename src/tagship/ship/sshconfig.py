@@ -96,9 +96,14 @@ def _ask_ssh(host: str, user: str | None, port: int | None) -> Options:
     flags = [*(["-l", user] if user else []), *(["-p", str(port)] if port else [])]
     file = _config_file()
     argv = ["ssh", *(["-F", str(file)] if file else []), "-G", *flags, "--", host]
-    done = subprocess.run(
-        argv, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=CONNECT_TIMEOUT, check=False
-    )
+    try:
+        done = subprocess.run(
+            argv, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=CONNECT_TIMEOUT, check=False
+        )
+    except subprocess.TimeoutExpired:
+        what = f"ssh -G doesn't tell within {CONNECT_TIMEOUT:g} s how to reach it"
+        cure = f"look at {file or '~/.ssh/config'}: a `Match exec` in it may hang"
+        raise HostRefused(what, host=host, cure=cure) from None
     if done.returncode != 0:
         raise HostRefused(
             "ssh -G can't tell how to reach it",

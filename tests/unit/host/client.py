@@ -93,6 +93,8 @@ class Agent:
         while True:
             message = self.read()
             assert message["id"] == self._number
+            if "takes" in message:
+                continue
             if "progress" in message:
                 self.progress.append(message["progress"])
                 continue
