@@ -30,11 +30,16 @@ def must(layout: Layout) -> Ready:
 def ask(lifeline: Lifeline, ready: Ready, *words: str) -> list[str]:
     """What it says, line by line; raises `failed` where it refuses, or what it does fails."""
     status, said = quietly(lifeline, argv(ready, *words))
+    must_be_well(status, said, *words)
+    return said
+
+
+def must_be_well(status: int, said: list[str], *words: str) -> None:
+    """Raise `failed` for an exit status that isn't 0, of the helper asked for `words`."""
     if status:
         why = next((line for line in said if line.strip()), "exit status {}".format(status))
         cure = "`fab setup` gives it its rights again" if why.startswith("sudo:") else "look at it on the host"
         raise failed("the helper can't {} {}: {}".format(words[0], " ".join(words[1:]), why), cure, said)
-    return said
 
 
 def quietly(lifeline: Lifeline, words: Sequence[str]) -> tuple[int, list[str]]:

@@ -101,14 +101,18 @@ class Stopped(NamedTuple):
 
 
 def stop(context: Context, release: str, patience: float) -> Stopped:
-    """`halt` with its drain in seconds; with none, nobody is waited for and no connection counts as cut."""
+    """`halt` with its drain in seconds; with none, nobody is waited for and no connection counts as cut.
+
+    Units then have no more time to end than plain processes, instead of what the drain allows at a reboot.
+    """
     layout = context.layout
     parts = presence.parts(layout).get(release, {})
     instances = _instances(context, release, parts) if layout.ready else []
     cut = killed = False
     if parts or instances:
         cut = patience > 0 and not drain.wait(context.lifeline, layout.socket(release), patience)
-        killed = units.end(context, release, instances) if layout.ready else plain.end(context, parts)
+        ending = units.end if patience > 0 else units.end_soon
+        killed = ending(context, release, instances) if layout.ready else plain.end(context, parts)
     if layout.ready is None:
         presence.forget(layout, release)
         files.remove(layout.socket(release))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from importlib import resources
 from typing import Any
 
@@ -52,3 +54,13 @@ def test_names_and_instances_are_those_of_the_grammar(helper: dict[str, Any]) ->
         assert helper["is_name"](word) == bool(re.fullmatch("[a-z][a-z0-9-]{0,62}", word)), word
         instance = re.fullmatch(r"[0-9]{4,9}(?:\.[a-z][a-z0-9-]{0,30})?", word)
         assert helper["is_instance"](word) == bool(instance), word
+
+
+@pytest.mark.parametrize(("limit", "status"), [("None", 7), ("30", 7), ("0.2", 124)])
+def test_a_command_over_its_time_is_ended(limit: str, status: int) -> None:
+    """So that what `stop` waits for in vain can be killed; one that ends in time tells its own status."""
+    file = resources.files("tagship.ship.setup").joinpath("files", "helper.py")
+    argv = ["/bin/sh", "-c", "exit 7"] if status == 7 else ["/bin/sleep", "600"]
+    code = f"h = {{'__name__': 'h'}}; exec(open({str(file)!r}).read(), h); print(h['begin']({argv!r}, limit={limit}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.stdout, done.stderr) == (f"{status}\n", "")

@@ -33,6 +33,8 @@ ENVIRONMENT = {
 SYSTEMCTL, JOURNALCTL = "/usr/bin/systemctl", "/usr/bin/journalctl"
 GRACE = 10.0
 """Seconds between SIGTERM and SIGKILL."""
+LATE = 124
+"""Our word for a command that took too long; no program of ours ends so."""
 ENDINGS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 LETTERS, DIGITS = frozenset("abcdefghijklmnopqrstuvwxyz"), frozenset("0123456789")
@@ -184,6 +186,15 @@ def stop(conf: Conf, words: list[str]) -> int:
     return status
 
 
+def end(conf: Conf, words: list[str]) -> int:
+    """`stop`, and SIGKILL for what still lives 10 s after it: `killed` tells that this was so."""
+    units = conf.units(words)
+    if begin([SYSTEMCTL, "stop", "--", *units], limit=GRACE) == LATE:
+        begin([SYSTEMCTL, "kill", "--signal=SIGKILL", "--", *units], closed=(0, 1, 2))
+        sys.stdout.write("killed\n")
+    return stop(conf, words)
+
+
 def journal(conf: Conf, words: list[str]) -> int:
     if len(words) not in (2, 3) or words[2:] not in ([], ["rows"], ["follow"]) or not is_number(words[1], 1, 5):
         raise Refused("journal INSTANCE|all LINES [rows|follow]")
@@ -234,17 +245,24 @@ VERBS: dict[str, Callable[[Conf, list[str]], int]] = {
     "version": version,
     "start": start,
     "stop": stop,
+    "end": end,
     "run": run,
     "journal": journal,
     "boot": boot,
 }
 
 
-def begin(argv: list[str], become: Callable[[], None] | None = None, *, closed: tuple[int, ...] = (0,)) -> int:
+def begin(
+    argv: list[str],
+    become: Callable[[], None] | None = None,
+    *,
+    closed: tuple[int, ...] = (0,),
+    limit: float | None = None,
+) -> int:
     """Run a command to its end, and end it, with all that it began, once nobody reads our output any more.
 
     It gets our streams, but nothing for those in `closed`. The exit status; 128 and the number of the signal that
-    ended it.
+    ended it; `LATE` where it takes longer than `limit` seconds.
     """
     if become is not None:  # what another's leaves in the background becomes our child, and is found
         prctl(PR_SET_CHILD_SUBREAPER)
@@ -256,7 +274,7 @@ def begin(argv: list[str], become: Callable[[], None] | None = None, *, closed: 
     if child == 0:
         execute(argv, become, closed)
     try:
-        return attend(child, told)
+        return attend(child, told, limit)
     finally:
         end_all()
         signal.set_wakeup_fd(-1)
@@ -283,8 +301,9 @@ def execute(argv: list[str], become: Callable[[], None] | None, closed: tuple[in
         os._exit(127)
 
 
-def attend(child: int, told: int) -> int:
-    """Wait for the child, or for our reader's end."""
+def attend(child: int, told: int, limit: float | None) -> int:
+    """Wait for the child, or for our reader's end, or until it is late."""
+    until = None if limit is None else time.monotonic() + limit
     watch = select.poll()
     watch.register(told, select.POLLIN)
     watch.register(1, 0)  # the end of a pipe's or a socket's reader comes unasked: POLLERR, POLLHUP
@@ -292,7 +311,10 @@ def attend(child: int, told: int) -> int:
         pid, status = os.waitpid(child, os.WNOHANG)
         if pid:
             return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
-        ready = dict(watch.poll())
+        left = None if until is None else 1000 * (until - time.monotonic())
+        if left is not None and left <= 0:
+            return LATE
+        ready = dict(watch.poll(left))
         heard = os.read(told, 512) if told in ready else b""
         if 1 in ready or set(heard).intersection(ENDINGS):
             return 128 + signal.SIGPIPE
