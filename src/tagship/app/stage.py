@@ -9,9 +9,8 @@ import re
 import socket
 import time
 from collections.abc import Callable, Mapping, Set
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -64,7 +63,7 @@ class OnStage:
     stage: Stage
     """With the hosts that were chosen."""
     listener: Listener
-    away: Mapping[str, str] = MappingProxyType({})
+    away: Mapping[str, str] = field(default_factory=dict)
     """The other hosts of the stage, each with the flag that leaves it alone: `--skip` or `--limit`."""
 
     def deploy(self, tag: str | None, *, dry: bool = False, wait: float = 0) -> Outcome:
