@@ -86,7 +86,7 @@ class Unwind:
         crew.wait()
         for host, error in crew.errors.items():
             self.states[host] = self._lost(host, f"a bug in tagship: {error!r}")
-        return self.states
+        return {host: self.states[host] for host in self.begun}
 
     def abandoned(self) -> dict[str, HostState]:
         """The states after an unwind that was interrupted itself."""
