@@ -16,12 +16,17 @@ _SEVERAL = 2
 
 
 def verify_stage(on: OnStage) -> Table:
-    """What differs, path by path; the outcome then has an error. Changes nothing. Raises `HostRefused`."""
+    """What differs, path by path; the outcome then has an error. Changes nothing.
+
+    Degraded where a host can't be reached and nothing differs on the others. Raises `HostRefused`.
+    """
     app = on.project.config.app
     made = outfits(on, app)
     with connecting.connect_to_verify(on.name, on.stage, app, on.project.root) as fleet:
         found = looking.verify(fleet, made)
         outcome = looked(fleet, {drift.host for drift in found})
+        for host, error in fleet.lost.items():
+            note(on.listener, f"it can't be reached: {error.what}", level="warning", host=host)
         for host, survey in fleet.surveys.items():
             if survey.lock is not None:
                 text = "{owner} is at work: {verb} {release}; what differs may be their doing".format_map(survey.lock)

@@ -125,10 +125,10 @@ def connect_live(name: str, stage: config.Stage, app: config.App, project: Path)
 
 
 def connect_to_verify(name: str, stage: config.Stage, app: config.App, project: Path) -> Fleet:
-    """As `connect`, with the parts of the agent that compare a host with what was recorded."""
+    """As `look`, with the parts of the agent that compare a host with what was recorded."""
     more = (boot.VERIFY, *((boot.OUTFIT,) if stage.runs_units else ()))
     found = places(name, stage, app.name, project)
-    return Fleet(found, question(name, app), parallel=stage.rollout.parallel, more=more).connect()
+    return Fleet(found, question(name, app), parallel=stage.rollout.parallel, more=more).look()
 
 
 def question(name: str, app: config.App) -> Question:
