@@ -10,7 +10,7 @@ from typing import Any, Callable, NamedTuple, Optional
 
 from tagship.host import http, presence, stored, units
 from tagship.host.context import Args, Context
-from tagship.host.faults import failed, usage
+from tagship.host.faults import Problem, failed, usage
 from tagship.host.layout import Layout
 
 _LEAST, _LONGEST = 0.5, 10.0  # seconds for one answer
@@ -171,7 +171,15 @@ def probe(context: Context, args: Args) -> dict[str, Any]:
     declared = stored.read(context.layout, release)
     proof = Proof(context.layout, declared, front)
     began = time.monotonic()
-    wait_until_well(context, proof.asked, proof.fault, lambda: True)
+    from tagship.host import service  # which asks us
+
+    runner = service.runner_of(context, declared)
+    try:
+        wait_until_well(context, proof.asked, proof.fault, lambda: True)
+    except Problem as problem:
+        if declared.parts:
+            service.add_last_words(context, declared, problem, runner, declared.parts[0])
+        raise
     return {"pid": proof.pid, "seconds": round(time.monotonic() - began, 3)}
 
 

@@ -25,7 +25,7 @@ def start(context: Context, args: Args) -> dict[str, Any]:
     layout = context.layout
     declared = stored.read(layout, release)
     asked = probe.of(declared)
-    runner = (units.Units if layout.ready else plain.Plain)(context, declared)
+    runner = runner_of(context, declared)
     wanted = declared.parts
     began = time.monotonic()
     running: dict[str, Optional[procs.Process]] = {}
@@ -43,10 +43,10 @@ def start(context: Context, args: Args) -> dict[str, Any]:
             )
         _settle(context, running, began + _SETTLED if missing else began)
     except Problem as problem:
-        _explain(problem, runner, (_dead(running) or wanted or [WEB])[0], bool(_dead(running)))
-        from tagship.host.masking import mask  # only where there are last words to show
-
-        problem.tail = mask(problem.tail, secrets(layout, declared))
+        part = (_dead(running) or wanted or [WEB])[0]
+        if _dead(running):
+            _explain(problem, runner, part)
+        add_last_words(context, declared, problem, runner, part)
         raise
     pids = [process.pid for process in running.values() if process is not None]
     return {"pid": pids[0] if pids else None, "seconds": round(time.monotonic() - began, 3)}
@@ -67,13 +67,25 @@ def _settle(context: Context, running: dict[str, Optional[procs.Process]], until
         context.lifeline.wait(min(left, _OFTEN))
 
 
-def _explain(problem: Problem, runner: Any, part: str, dead: bool) -> None:
-    """Say which part it was, how it ended, and what it said last."""
-    problem.tail = runner.last_words(part) or problem.tail
-    if dead:
-        who = "the process" if part == WEB else "the unit `{}`".format(part)
-        how = runner.how(part) or "ended"
-        problem.what = "{} {}{}".format(who, how, " before it answered" if part == WEB else "")
+def _explain(problem: Problem, runner: Any, part: str) -> None:
+    """Say which part it was, and how it ended."""
+    who = "the process" if part == WEB else "the unit `{}`".format(part)
+    how = runner.how(part) or "ended"
+    problem.what = "{} {}{}".format(who, how, " before it answered" if part == WEB else "")
+
+
+def runner_of(context: Context, declared: stored.Declared) -> Any:
+    """What runs the parts of a release here, and knows what they say from now on."""
+    return (units.Units if context.layout.ready else plain.Plain)(context, declared)
+
+
+def add_last_words(
+    context: Context, declared: stored.Declared, problem: Problem, runner: Any, part: str = WEB
+) -> None:
+    """Tell in `problem` what a part of the release has said last, secrets masked."""
+    from tagship.host.masking import mask  # only where there are last words to show
+
+    problem.tail = mask(runner.last_words(part) or problem.tail, secrets(context.layout, declared))
 
 
 def halt(context: Context, args: Args) -> dict[str, Any]:
