@@ -11,6 +11,7 @@ from tagship.errors import HostRefused
 from tagship.host import boot
 from tagship.ship.crew import side_by_side
 from tagship.ship.fleet import Fleet
+from tagship.ship.history import Change, changes_of
 from tagship.ship.status import HostStatus
 from tagship.ship.survey import HostSurvey, Release
 
@@ -39,6 +40,13 @@ def status(fleet: Fleet) -> tuple[HostStatus, ...]:
 def releases(fleet: Fleet) -> dict[str, tuple[Release, ...]]:
     """The releases on each host's disk, oldest first."""
     return {host: survey.releases for host, survey in fleet.surveys.items()}
+
+
+def changes(fleet: Fleet, last: int) -> tuple[Change, ...]:
+    """The newest `last` changes that the journals tell of, oldest first. Raises `HostRefused`."""
+    answers = side_by_side(lambda host: fleet.ask(host, "history", {"changes": last}), fleet.hosts, fleet.parallel)
+    busy = {host for host, survey in fleet.surveys.items() if survey.lock is not None}
+    return changes_of({host: answer["rows"] for host, answer in answers.items()}, busy)[-last:]
 
 
 def history(fleet: Fleet, limit: int = 50) -> dict[str, list[dict[str, Any]]]:
