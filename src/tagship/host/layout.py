@@ -44,6 +44,7 @@ class Layout:
         self.owner = self.below("state", "owner.json")
         self.front = self.below("state", "front.json")
         self.log = self.below("state", "log")
+        self.reserve = self.below("state", "reserve")
         self.tools = self.below("state", "tools")
         self.wheels = self.below("state", "wheels")
         self.cache = self.below("state", "uv-cache")

@@ -6,7 +6,7 @@ import os
 import stat
 from typing import Any
 
-from tagship.host import access, files, survey
+from tagship.host import access, files, reserve, survey
 from tagship.host.context import Args, Context
 from tagship.host.faults import refused
 from tagship.host.journal import Change, last_change
@@ -31,6 +31,8 @@ def lock(context: Context, args: Args) -> dict[str, Any]:
         if not files.read_object(layout.owner):
             files.write_json(layout.owner, {"app": context.app, "stage": context.stage})
         _sweep(context)
+        if verb == "deploy":
+            reserve.keep(layout)
     except BaseException:
         context.change = None
         context.lock.free()

@@ -9,12 +9,15 @@ import signal
 import sys
 import threading
 import time
-from typing import Any, BinaryIO, Iterator, Optional
+from typing import TYPE_CHECKING, Any, BinaryIO, Iterator, Optional
 
 from tagship.host import frames
 from tagship.host.context import Args, Context
 from tagship.host.faults import Gone, Problem, from_os_error, usage
 from tagship.host.lifeline import Lifeline
+
+if TYPE_CHECKING:
+    from tagship.host.verbs import Verb
 
 PROTOCOL = 1
 SILENCE = 30.0
@@ -102,11 +105,21 @@ class Session:
             raise usage("a question has an id, a verb and args")
         verb = verbs.find(name)
         self._streaming = verb.takes_data
+        try:
+            return self._do(verb, Args(args))
+        except OSError as error:
+            from tagship.host import reserve  # only on a full disk, or a broken one
+
+            if not verb.reserved or not reserve.give(self._context.layout, error):
+                raise
+        return self._do(verb, Args(args))
+
+    def _do(self, verb: Verb, args: Args) -> dict[str, Any]:
         if verb.needs_lock:
             self._context.must_hold()
             if not verb.notes:
                 self._context.begin()
-        return verb.load()(self._context, Args(args))
+        return verb.load()(self._context, args)
 
     def _next(self) -> frames.Message:
         message = self._inbox.get()

@@ -18,6 +18,8 @@ class Verb(NamedTuple):
     takes_data: bool = False
     notes: bool = False
     """It journals its intent before it changes anything, and so need not be announced."""
+    reserved: bool = False
+    """A rollback needs it: where the disk is full, it may have the room that is set aside."""
 
     def load(self) -> Callable[[Context, Args], dict[str, Any]]:
         """The function that carries it out."""
@@ -28,7 +30,7 @@ class Verb(NamedTuple):
 
 VERBS = {
     "survey": Verb("survey", "survey", needs_lock=False),
-    "lock": Verb("locking", "lock", needs_lock=False),
+    "lock": Verb("locking", "lock", needs_lock=False, reserved=True),
     "unlock": Verb("locking", "unlock", needs_lock=False),
     "holder": Verb("locking", "holder", needs_lock=False),
     "declare": Verb("declare", "declare", notes=True),
@@ -38,15 +40,15 @@ VERBS = {
     "furnish": Verb("furnish", "furnish"),
     "command": Verb("command", "command"),
     "seal": Verb("seal", "seal"),
-    "unstage": Verb("removal", "unstage"),
-    "start": Verb("service", "start"),
-    "halt": Verb("service", "halt"),
-    "front": Verb("door", "front"),
-    "unfront": Verb("door", "unfront"),
-    "flip": Verb("public", "flip", notes=True),
-    "mark": Verb("public", "mark", notes=True),
+    "unstage": Verb("removal", "unstage", reserved=True),
+    "start": Verb("service", "start", reserved=True),
+    "halt": Verb("service", "halt", reserved=True),
+    "front": Verb("door", "front", reserved=True),
+    "unfront": Verb("door", "unfront", reserved=True),
+    "flip": Verb("public", "flip", notes=True, reserved=True),
+    "mark": Verb("public", "mark", notes=True, reserved=True),
     "probe": Verb("probe", "probe"),
-    "prune": Verb("removal", "prune"),
+    "prune": Verb("removal", "prune", reserved=True),
     "history": Verb("survey", "history", needs_lock=False),
     "manifest": Verb("survey", "manifest", needs_lock=False),
     "doctor": Verb("live_doctor", "doctor", needs_lock=False),

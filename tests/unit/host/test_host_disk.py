@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -97,6 +98,7 @@ def test_a_journal_that_can_t_grow_stays_as_it_was(small: Host) -> None:
         left = -journal.stat().st_size % os.statvfs(small.root).f_frsize
         file.write(b" " * (left - 21) + b"\n")  # room for the first 20 bytes of a row
     before = journal.read_bytes()
+    shutil.rmtree(small.path("state", "reserve"))
     resize(small, f"size={used(small)[0]}")
     with pytest.raises(AgentError, match="No space left on device") as failed:
         agent.ask("flip", to=one.id, **{"from": None})
@@ -106,6 +108,35 @@ def test_a_journal_that_can_t_grow_stays_as_it_was(small: Host) -> None:
     resize(small, WHOLE)
     agent.ask("flip", to=one.id, **{"from": None})
     assert small.path("current").readlink() == Path("releases", one.id)
+
+
+@pytest.mark.parametrize("unit", ["size={}", "nr_inodes={}"])
+def test_going_back_needs_no_room(small: Host, unit: str) -> None:
+    """A deploy sets room aside; on a disk without any other, what a rollback does goes through by it, once."""
+    agent = small.locked()
+    one, two = blog(1), blog(2)
+    for release, origin in ((one, None), (two, one.id)):
+        stage_until(agent, release)
+        agent.ask("start", release=release.id)
+        agent.ask("flip", to=release.id, **{"from": origin})
+        agent.ask("mark", release=release.id, state="good")
+    agent.ask("halt", release=one.id, drain=1)
+    agent.ask("unlock")
+    agent.hang_up()
+    assert sum(path.stat().st_size for path in small.path("state", "reserve").iterdir()) == 128 << 10
+    resize(small, unit.format(used(small)[unit.startswith("nr_inodes")]))
+    agent = small.connect()
+    small.survey(agent)
+    agent.ask("lock", owner="ann", release=one.id, verb="rollback")
+    agent.ask("start", release=one.id)
+    agent.ask("flip", to=one.id, **{"from": two.id})
+    agent.ask("halt", release=two.id, drain=1)
+    agent.ask("mark", release=two.id, state="left")
+    agent.ask("unlock")
+    assert not small.path("state", "reserve").exists()
+    resize(small, WHOLE)
+    small.locked()
+    assert len(names(small.path("state", "reserve"))) == 16
 
 
 def test_a_read_only_filesystem_is_named(small: Host) -> None:
