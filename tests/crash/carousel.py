@@ -9,14 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from crash.matrix import Violated
 from crash.oracles import Standing, Visitors, journaled, o5_told, tag_of
-from crash.running import Ended
+from crash.running import Ended, Running
 from crash.shim import Shim
 from crash.syscalls import Point, counting, met, once_each, points
 from crash.worlds import World, embedded
@@ -32,6 +32,12 @@ class Carousel:
     world: World
     shim: Shim
     log: Path
+
+    def begin(self, **files: str) -> None:
+        """Make the tags, each with `files`, and deploy each once: the last is live, the one before it is kept."""
+        for tag in TAGS:
+            self.world.tag(tag, **files)
+            self.world.must("deploy", "--tag", tag)
 
     @property
     def host(self) -> Standing:
@@ -92,11 +98,15 @@ class Carousel:
         self.shim.nothing_next()
         return ended, met(self.log)
 
-    def watched(self, *words: str, tag: str, exits: Sequence[int] = (0, 3, 4)) -> Ended:
+    def watched(
+        self, *words: str, tag: str, exits: Sequence[int] = (0, 3, 4), meanwhile: Callable[[Running], object] = id
+    ) -> Ended:
         """`fab WORDS`, which leads to `tag` or back, and ends with one of `exits`: O1, O2, O5 and O6."""
         old = self.world.currents()
         with Visitors(self.host) as visitors:
-            ended = self.world.fab(*words)
+            running = self.world.start(*words)
+            meanwhile(running)
+            ended = running.ended()
             self.world.whole([*old.values(), tag])
             if ended.exit not in exits:
                 raise Violated(f"O5: {ended.words}")
@@ -125,20 +135,16 @@ def _key(tag: str) -> str:
 
 
 @contextmanager
-def carousel(folder: Path, *, keep: int = 1) -> Iterator[Carousel]:
-    """Tags are made and deployed in turn, the last is live, and what a deploy prunes is as much as it makes."""
+def carousel(folder: Path) -> Iterator[Carousel]:
+    """A small project, nothing of which was deployed yet."""
     with embedded(folder) as world:
         project = world.project
         for name in DISPENSABLE:
             path = project.folder / name
             (shutil.rmtree if path.is_dir() else Path.unlink)(path)
-        project.edit("tagship.yml", r"(?m)^    front:", f"    keep: {keep}\n    front:")
+        project.edit("tagship.yml", r"(?m)^    front:", "    keep: 1\n    front:")
         # What the press makes tells when the commit was made; so only version.txt differs from tag to tag.
         project.env |= dict.fromkeys(("GIT_AUTHOR_DATE", "GIT_COMMITTER_DATE"), "2026-01-02T03:04:05Z")
         shim = Shim(folder / "shim")
         shim.put_before(project.env)
-        made = Carousel(world, shim, folder / "strace.log")
-        for tag in TAGS:
-            world.tag(tag)
-            world.must("deploy", "--tag", tag)
-        yield made
+        yield Carousel(world, shim, folder / "strace.log")

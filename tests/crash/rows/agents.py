@@ -14,6 +14,7 @@ HOLDS = "put back or live, and told so; no request failed; the next deploy goes 
 def deploy(trial: Trial) -> None:
     """SIGKILL before each call that changes anything, one run a call; then the same tag again, or another."""
     with carousel(trial.scratch) as turns:
+        turns.begin()
         tag = turns.after(turns.current)
         found = turns.counted("deploy", "--tag", tag, tag=tag)
         for point in trial.choose(found, quick=5):
@@ -28,6 +29,7 @@ def deploy(trial: Trial) -> None:
 def rollback(trial: Trial) -> None:
     """The same of a rollback; then a tag that is neither of the two."""
     with carousel(trial.scratch) as turns:
+        turns.begin()
         current = turns.current
         earlier = turns.after(current, turns.after(current))
         found = turns.counted("rollback", tag=earlier)
