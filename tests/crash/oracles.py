@@ -23,7 +23,8 @@ from typing import Any
 from crash.matrix import Violated
 
 ID = re.compile(r"\d{4,9}-[A-Za-z0-9._-]{1,40}")
-STRAY = re.compile(r"\.(new|tmp|part|partial)$|^\.tmp|~$")
+STRAY = re.compile(r"^\.|\.(new|tmp|part|partial)$|~$")
+"""Names that nothing keeps which is whole: hidden ones, and those of what is being written."""
 ANSWER = 10.0
 """Seconds for one answer over HTTP."""
 
@@ -90,7 +91,7 @@ def _differs(path: Path, row: Sequence[Any]) -> str | None:
         return None if stat.S_ISLNK(found.st_mode) and str(path.readlink()) == row[2] else "not the link that it was"
     if not stat.S_ISREG(found.st_mode):
         return "not a file"
-    if bool(found.st_mode & 0o100) != (row[1] == "x"):
+    if stat.S_IMODE(found.st_mode) != (0o555 if row[1] == "x" else 0o444):
         return f"mode {stat.S_IMODE(found.st_mode):o}"
     content = path.read_bytes()
     if len(content) != row[3] or hashlib.sha256(content).hexdigest() != row[2]:
@@ -128,7 +129,8 @@ def _answers(host: Standing) -> str | None:
 def o3_nothing_stray(host: Standing) -> None:
     """No lock is held; no half-made link, staging or release that nobody finished lies about."""
     o3_lock_is_free(host.name, host.root / "state" / "lock")
-    stray = [path for path in _names(host.root, "", "releases", "state", "run", "objects") if STRAY.search(path)]
+    names = _names(host.root, "", "releases", "state", "run", "objects")
+    stray = [name for name in names if STRAY.search(Path(name).name)]
     now, good = current(host), journaled(host, {"good", "left"})
     releases = [name for name in _names(host.root, "releases") if ID.fullmatch(Path(name).name)]
     stray += [name for name in releases if Path(name).name != now and Path(name).name not in good]

@@ -47,10 +47,10 @@ def _race(agents: Sequence[Agent], root: Path, number: int, *, first: int) -> No
         (winner,) = winners
         for _ in range(2):  # having lost, nobody has made it any easier
             _names_holder(refusals[1 - winner], f"owner-{winner}", f"{number:04d}-v1")
-            if (found := seen.holder(root)) != agents[winner].process.pid:
-                raise Violated(f"the kernel says that {found} holds it, not {agents[winner].process.pid}")
             agents[1 - winner].begin("lock", owner="again", release=None, verb="rollback")
             refusals[1 - winner] = _refusal(agents[1 - winner])
+        if (found := seen.holder(root)) != agents[winner].process.pid:
+            raise Violated(f"the kernel says that {found} holds it, not {agents[winner].process.pid}")
     finally:
         for agent in agents:
             agent.ask("unlock")
