@@ -153,16 +153,6 @@ class OnStage:
             )
             return Table(("host", "release", "tag", "commit", "state", "role"), rows, looked(fleet))
 
-    def history(self, last: int) -> Table:
-        """The newest `last` journal rows of each host, oldest first. Raises `HostRefused`."""
-        with self.look() as fleet:
-            rows = tuple(
-                (host, *(row.get(key) for key in ("at", "event", "release", "by")))
-                for host, journal in looking.history(fleet, last).items()
-                for row in journal
-            )
-            return Table(("host", "at", "what", "release", "by"), rows, looked(fleet))
-
     def look(self) -> Fleet:
         """The hosts that can be reached, to look at. Raises `HostRefused` where none can."""
         return connecting.look(self.name, self.stage, self.project.config.app, self.project.root, away=self.away)
