@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from tagship.amounts import human_bytes
 from tagship.errors import HostRefused, TagshipError
+from tagship.ship import roster
 from tagship.ship.readiness import Wanted, no_front, unready
 from tagship.ship.survey import HostSurvey, Room, env_refusals, refusals
 
@@ -283,11 +284,17 @@ CHECKS: tuple[tuple[str, Check, str], ...] = (
 def _together(surveys: Mapping[str, HostSurvey], stage: str) -> Iterator[Finding]:
     """What only shows between hosts."""
     currents = {survey.current for survey in surveys.values()}
-    if len(currents) > 1:
-        rows = ", ".join(f"{host}: {survey.current or 'nothing'}" for host, survey in surveys.items())
-        yield Finding(
-            "live", "warn", f"not one release everywhere ({rows})", f"fab deploy --stage {stage}", tuple(surveys)
-        )
+    if len(currents) <= 1:
+        return
+    deploy = f"fab deploy --stage {stage}"
+    new = tuple(host for host, survey in surveys.items() if survey.current is None and not survey.releases)
+    if new:
+        yield Finding("live", "warn", "nothing was ever deployed to it", f"{deploy}: it joins the others", new)
+    if len(currents - {None}) > 1 or len(new) < sum(survey.current is None for survey in surveys.values()):
+        rows = [f"{host}: {survey.current or 'nothing'}" for host, survey in surveys.items()]
+        missed = [f"{known.host} {known.words.partition('; ')[0]}" for known in roster.behind(surveys, surveys)]
+        words = f"not one release everywhere ({'; '.join([', '.join(rows), *missed])})"
+        yield Finding("live", "warn", words, deploy, tuple(surveys))
 
 
 def refused(findings: Iterable[Finding], stage: str) -> HostRefused | None:
