@@ -88,6 +88,7 @@ def bench(_context: Context, only: str = "", times: int = 0) -> None:
         "only": "one fault",
         "point": "one point of that fault, as a violation names it",
         "seed": "of all that is chance",
+        "page": "write what a full run shows into docs/faults.md",
     }
 )
 def faults(
@@ -98,9 +99,11 @@ def faults(
     point: str = "",
     seed: int = 1,
     json: bool = False,
+    page: bool = False,
 ) -> None:
     """Kill, cut, fill, tamper and race: inject every fault that we promise to survive, and tell what held."""
-    switches = [f"--{name}" for name, on in (("quick", quick), ("full", full), ("json", json)) if on]
+    told = (("quick", quick), ("full", full), ("json", json), ("page", page))
+    switches = [f"--{name}" for name, on in told if on]
     named = [word for flag, value in (("--only", only), ("--point", point)) if value for word in (flag, value)]
     argv = [sys.executable, "-m", "crash", *switches, *named, "--seed", str(seed)]
     _run(*argv, env={**os.environ, "PYTHONPATH": os.pathsep.join(("tests", "."))}, told=not json)

@@ -13,14 +13,16 @@ import time
 from datetime import date
 from pathlib import Path
 
-from crash import rows
+from crash import page, rows
 from crash.matrix import ROWS, Row, Trial, Violation
+from crash.page import Shown
 from crash.waiting import PARTS
 
 from lab.needs import missing
 
 assert rows  # importing them fills the matrix
 SEED = 1
+PAGE = Path(__file__).parents[2] / "docs" / "faults.md"
 
 
 def run_row(row: Row, *, full: bool, seed: int, only: str | None = None) -> Trial:
@@ -48,26 +50,29 @@ def main() -> None:
     parser.add_argument("--point", help="one point of that row, as a violation names it")
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--json", action="store_true", help="JSON Lines")
+    parser.add_argument("--page", action="store_true", help="write the lines of a full run into docs/faults.md")
     flags = parser.parse_args()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in the background, and by all that it starts
     if flags.point is not None and flags.only is None:
         parser.error("--point needs --only")
     if flags.full and flags.quick:
         parser.error("--full or --quick")
+    if flags.page and (not flags.full or flags.point is not None):
+        parser.error("--page needs --full, and every point of what it tells")
     chosen = [ROWS[flags.only]] if flags.only else [row for row in ROWS.values() if row.quick or flags.full]
+    machine = f"{os.cpu_count()} cores, Python {platform.python_version()}, {platform.system()} {platform.release()}"
     if not flags.json:
-        machine = (
-            f"{os.cpu_count()} cores, Python {platform.python_version()}, {platform.system()} {platform.release()}"
-        )
         print(f"{'full' if flags.full else 'quick'} run, {date.today()}, seed {flags.seed}, {machine}\n", flush=True)
         print("| fault | points | repetitions | violations | seconds |\n|---|---|---|---|---|", flush=True)
-    found = 0
+    shown: list[Shown] = []
     for row in chosen:
         began = time.monotonic()
         trial = run_row(row, full=flags.full, seed=flags.seed, only=flags.point)
-        found += len(trial.violations)
-        _tell(row, trial, time.monotonic() - began, as_json=flags.json)
-    sys.exit(1 if found else 0)
+        shown.append(Shown(row, trial, time.monotonic() - began))
+        _tell(row, trial, shown[-1].seconds, as_json=flags.json)
+        if flags.page:  # after each: a full run takes hours
+            page.write(PAGE, ROWS, shown, machine, date.today())
+    sys.exit(any(one.trial.violations for one in shown))
 
 
 def _tell(row: Row, trial: Trial, seconds: float, *, as_json: bool) -> None:

@@ -7,10 +7,11 @@ import os
 import re
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 
 import pytest
-from crash import rows, waiting
+from crash import page, rows, waiting
 from crash.__main__ import run_row
 from crash.matrix import ROWS, Row, Trial, Violated
 
@@ -102,3 +103,37 @@ def test_the_lines_are_json(tmp_path: Path) -> None:
         "seed": 3,
         "waits_for": "schema",
     }
+
+
+def test_the_page_keeps_the_lines_of_rows_that_did_not_run(tmp_path: Path) -> None:
+    """A row shown again replaces its line, one that is no row any more loses it, and the order is the matrix's."""
+    path = tmp_path / "faults.md"
+    known = {
+        name: Row(name, "it holds", None, waits_for="schema" if name == "later" else None)
+        for name in ("a", "later", "b")
+    }
+    path.write_text(f"before\n{page.BEGIN}\n| fault | x |\n|---|---|\n| b | 7 |\n| gone | 8 |\n{page.END}\nafter\n")
+    run = trial(tmp_path, seed=4)
+    run.notes.append("1.5 s")
+    for point in (1, 1, 2):
+        with run.at(point):
+            pass
+    shown = [page.Shown(known["a"], run, 90.0), page.Shown(known["later"], trial(tmp_path), 0.0)]
+    for _ in range(2):
+        page.write(path, known, shown, "2 cores", date(2026, 1, 2))
+    assert path.read_text().splitlines() == [
+        "before",
+        page.BEGIN,
+        "The newest of these lines are of 2026-01-02: 2 cores.",
+        "",
+        f"| {' | '.join(page.HEAD)} |",
+        "|---|---|---|---|---|---|---|---|",
+        "| a | 2 | 3 | 0 | 4 | 1.5 | 2026-01-02 | 1.5 s |",
+        "| later | waits for schema |  |  |  |  | 2026-01-02 |  |",
+        "| b | 7 |",
+        page.END,
+        "after",
+    ]
+    path.write_text("no place")
+    with pytest.raises(ValueError, match="has no lines"):
+        page.write(path, known, shown, "2 cores", date(2026, 1, 2))
