@@ -12,7 +12,8 @@ from tagship.host.tree import walk
 
 NEVER = stat.S_ISUID | stat.S_ISGID | stat.S_ISVTX
 """Modes that nothing of a release has."""
-_RECORD = ".dist-info/RECORD"
+RECORD = ".dist-info/RECORD"
+"""How the paths end of what lists a wheel's files."""
 
 Hash = Callable[[str, os.stat_result], str]
 """SHA-256 in hex of the file at a path that has just been looked at; empty where it can't be read."""
@@ -95,29 +96,29 @@ def mode(status: os.stat_result) -> str:
     return "mode {:04o}".format(stat.S_IMODE(status.st_mode))
 
 
-def row_of(top: str, path: str, status: os.stat_result) -> Optional[rows.Row]:
+def row_of(top: str, path: str, status: os.stat_result, hashed: Hash = hash_file) -> Optional[rows.Row]:
     """The row of a file or link below `top`; `None` for anything else."""
     full = os.path.join(top, path)
     if stat.S_ISLNK(status.st_mode):
         return [path, "l", os.readlink(full)]
     if not stat.S_ISREG(status.st_mode):
         return None
-    return [path, "x" if status.st_mode & 0o111 else "f", hash_file(full), status.st_size]
+    return [path, "x" if status.st_mode & 0o111 else "f", hashed(full, status), status.st_size]
 
 
-def sealed(venv: str) -> tuple[dict[str, str], list[rows.Row]]:
+def sealed(venv: str, hashed: Hash = hash_file) -> tuple[dict[str, str], list[rows.Row]]:
     """What no RECORD vouches for in a virtualenv: by path the SHA-256 of its bytecode, and rows of all the rest.
 
     That are the RECORD files, `pyvenv.cfg`, most of `bin/` and what commands left. A site alone has none of it.
     """
     found = dict(_found(venv))
-    vouched = {path for path, noted in _listed(venv, found) if noted}
+    vouched = {path for path, noted in listed(venv, found) if noted}
     compiled, others = {}, []
     for path, status in found.items():
         if path.endswith(".pyc"):
-            compiled[path] = hash_file(os.path.join(venv, path))
+            compiled[path] = hashed(os.path.join(venv, path), status)
         elif path not in vouched:
-            row = row_of(venv, path, status)
+            row = row_of(venv, path, status, hashed)
             others += [row] if row is not None else []
     return compiled, others
 
@@ -131,7 +132,7 @@ def virtualenv(
     """
     found = dict(_found(venv))
     drift, vouched, named = [], set(), set()
-    for path, noted in _listed(venv, found):
+    for path, noted in listed(venv, found):
         named.add(path)
         if path not in found:
             drift.append([path, "missing"])
@@ -148,7 +149,7 @@ def virtualenv(
         elif path in known:
             what = fault(venv, known[path], found[path], hashed)
             drift += [[path, what]] if what else []
-        elif others is not None or ("/site-packages/" in path and path not in named and not _furniture(path)):
+        elif others is not None or ("/site-packages/" in path and path not in named and not is_furniture(path)):
             drift.append([path, "not in the release"])
     return drift
 
@@ -160,11 +161,11 @@ def _found(venv: str) -> Iterator[tuple[str, os.stat_result]]:
             yield path[1:], status
 
 
-def _listed(venv: str, found: Iterable[str]) -> Iterator[tuple[str, str]]:
+def listed(venv: str, found: Iterable[str]) -> Iterator[tuple[str, str]]:
     """What the RECORD files among `found` list: paths below the virtualenv, with their hash or an empty text."""
     import csv  # only where a virtualenv is sealed or verified
 
-    for record in sorted(path for path in found if path.endswith(_RECORD)):
+    for record in sorted(path for path in found if path.endswith(RECORD)):
         site = os.path.dirname(os.path.dirname(record))
         text = (files.read(os.path.join(venv, record)) or b"").decode(errors="replace")
         for line in csv.reader(text.splitlines()):
@@ -173,7 +174,7 @@ def _listed(venv: str, found: Iterable[str]) -> Iterator[tuple[str, str]]:
                 yield os.path.normpath(path) if "/." in path else path, line[1] if len(line) > 1 else ""
 
 
-def _furniture(path: str) -> bool:
+def is_furniture(path: str) -> bool:
     """What an installer puts beside what the wheels list."""
     return os.path.basename(path) in ("_virtualenv.py", "_virtualenv.pth") and path.count("/") == 3
 

@@ -29,11 +29,19 @@ def find(name: str) -> Optional[str]:
 def ask(name: str) -> Optional[dict[str, Any]]:
     """Its facts; `None` where there is no such interpreter, or it doesn't say what it is."""
     path = find(name)
-    if path is None:
-        return None
-    own = bool(sys.executable) and os.path.realpath(path) == os.path.realpath(sys.executable)
-    found = facts.facts() if own else _ask_other(path)
+    found = _told(path) if path is not None else None
     return {**found, "executable": path} if found else None
+
+
+def version(path: str) -> tuple[str, str]:
+    """The real path of the program behind `path`, which may be a wrapper, and its full version; empty if unknown."""
+    found = _told(path)
+    return (os.path.realpath(found["executable"]), found["markers"]["python_full_version"]) if found else ("", "")
+
+
+def _told(path: str) -> Optional[dict[str, Any]]:
+    own = bool(sys.executable) and os.path.realpath(path) == os.path.realpath(sys.executable)
+    return facts.facts() if own else _ask_other(path)
 
 
 @functools.lru_cache(maxsize=8)

@@ -6,7 +6,7 @@ import os
 import stat
 from typing import Any
 
-from tagship.host import assets, contents, files, furnish, generated, rows, stored
+from tagship.host import assets, contents, files, furnish, generated, hashes, rows, stored
 from tagship.host.context import Args, Context
 from tagship.host.declare import open_objects
 from tagship.host.faults import Problem, failed
@@ -22,9 +22,11 @@ def seal(context: Context, args: Args) -> dict[str, Any]:
     declared = stored.read(layout, release)
     generated.take(context, declared)
     folder = layout.release(release)
-    made = _made(folder, declared)
+    hashed = hashes.of(context)
+    open_objects(context).tell(hashed.note)
+    made = _made(folder, declared, hashed.of)
     assets.adopt(layout, release, made, open_objects(context))
-    compiled, others = contents.sealed(layout.release(release, "venv"))
+    compiled, others = contents.sealed(layout.release(release, "venv"), hashed.of)
     record = {
         "made": made,
         "bytecode": compiled,
@@ -42,13 +44,13 @@ def seal(context: Context, args: Args) -> dict[str, Any]:
     return {}
 
 
-def _made(release: str, declared: stored.Declared) -> list[rows.Row]:
+def _made(release: str, declared: stored.Declared, hashed: contents.Hash) -> list[rows.Row]:
     """Rows of what is in the tree beside its manifest; raises `tampered` where a file of the manifest changed."""
     expected = {row[0]: row for row in declared.rows}
     made = []
     for path, status in contents.tree(release):
         row = expected.pop(path, None)
-        fault = contents.fault_of_object(release, row, status) if row is not None else ""
+        fault = contents.fault_of_object(release, row, status, hashed) if row is not None else ""
         if fault:
             raise Problem(
                 "tampered",
@@ -57,15 +59,15 @@ def _made(release: str, declared: stored.Declared) -> list[rows.Row]:
                 data={"path": path},
             )
         if row is None:
-            made.append(_row(release, path, status))
+            made.append(_row(release, path, status, hashed))
     if expected:
         path = sorted(expected)[0]
         raise Problem("tampered", "{} is gone".format(path), "a `prepare:` or smoke command removed it: don't")
     return made
 
 
-def _row(release: str, path: str, status: os.stat_result) -> rows.Row:
-    row = contents.row_of(release, path, status)
+def _row(release: str, path: str, status: os.stat_result, hashed: contents.Hash) -> rows.Row:
+    row = contents.row_of(release, path, status, hashed)
     if row is None:
         raise failed(
             "{} is neither a file nor a link".format(path), "have `prepare:` make its sockets and pipes elsewhere"

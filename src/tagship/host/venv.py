@@ -1,5 +1,7 @@
 """The verb `venv`: the release's own virtualenv, built offline in its final place, bytecode compiled.
 
+Where the release before was installed of the same wheels, it is linked from there (`relink`).
+
 The installer comes as a wheel: uv's is unpacked once a host, pip's is run as it is. uv's cache recognises a wheel
 by its path and ctime, so each wheel gets one lasting path, `state/wheels/SHA256/FILENAME`, and is unpacked once a
 host too.
@@ -11,7 +13,7 @@ import os
 import time
 from typing import Any
 
-from tagship.host import bytecode, command, files, interpreter, stored, tools
+from tagship.host import bytecode, command, files, hashes, interpreter, relink, stored, tools
 from tagship.host.context import Args, Context
 from tagship.host.declare import open_objects
 from tagship.host.faults import failed, refused
@@ -33,20 +35,14 @@ def venv(context: Context, args: Args) -> dict[str, Any]:
         )
     began = time.monotonic()
     files.remove_tree(layout.release(release, "venv"))
-    objects = open_objects(context)
-    wheels = [_shelve(layout, objects, wheel) for wheel in declared.wheels]
     builder = Builder(context, layout, release, python)
-    if declared.installer is None:
-        name = "venv"
-        builder.empty()
-    else:
-        name = tools.label(declared.installer)
-        if tools.is_uv(declared.installer):
-            _distrust_cache(layout, release)
-            builder.by_uv(tools.unpacked(layout, objects, declared.installer), wheels)
-        else:
-            builder.by_pip(tools.unpacked(layout, objects, declared.installer), wheels)
+    if not relink.relink(context, declared, python):
+        files.remove_tree(layout.release(release, "venv"))
+        builder.install(declared, open_objects(context))
+        bytecode.reuse(layout, declared, hashes.of(context), "venv")
+    bytecode.reuse(layout, declared, hashes.of(context), "app")
     builder.compile()
+    name = "venv" if declared.installer is None else tools.label(declared.installer)
     return {"seconds": round(time.monotonic() - began, 3), "installer": name}
 
 
@@ -60,6 +56,18 @@ class Builder:
         self._python = python
         self._venv = layout.release(release, "venv")
         self._own = os.path.join(self._venv, "bin", "python")
+
+    def install(self, declared: stored.Declared, objects: Objects) -> None:
+        """Make it of the wheels of `declared`, by its installer, without bytecode."""
+        layout, installer = self._layout, declared.installer
+        wheels = [_shelve(layout, objects, wheel) for wheel in declared.wheels]
+        if installer is None:
+            self.empty()
+        elif tools.is_uv(installer):
+            _distrust_cache(layout, self._release)
+            self.by_uv(tools.unpacked(layout, objects, installer), wheels)
+        else:
+            self.by_pip(tools.unpacked(layout, objects, installer), wheels)
 
     def empty(self) -> None:
         """A virtualenv with nothing in it."""
@@ -85,11 +93,12 @@ class Builder:
             self._run("installing the wheels", [*install, *quiet, *wheels])
 
     def compile(self) -> None:
-        """Bytecode of the virtualenv and of the tag's own Python files: nothing may write beside them later."""
-        bytecode.reuse(self._layout, self._release)
-        bytecode.compile_rest(
-            self._layout,
-            self._release,
+        """What has no bytecode yet, of the virtualenv and of the tag: nothing may write beside them later."""
+        folder = self._layout.release(self._release)
+        tops = (os.path.join(self._venv, "lib"), os.path.join(folder, "app"))
+        bytecode.compile_all(
+            [path for top in tops for path in bytecode.missing(top)],
+            os.path.join(folder, "compile.txt"),
             self._own,
             lambda argv: self._run("compiling", argv, may_fail=True),
         )

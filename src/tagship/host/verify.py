@@ -11,7 +11,7 @@ import pwd
 import stat
 from typing import Any, Callable, Iterable, Iterator, Optional
 
-from tagship.host import contents, envs, files, lock, rows, stored
+from tagship.host import contents, envs, files, hashes, lock, rows, stored
 from tagship.host.context import Args, Context
 from tagship.host.faults import Problem
 from tagship.host.layout import Layout
@@ -22,26 +22,6 @@ Row = list[str]
 _OWN = (stored.DECLARED, stored.SEALED, stored.RECORD, "id", "within", "start", "units", "venv", "run")
 _PAPER_MODE, _SCRIPT_MODE = 0o444, 0o555
 NOT_SEALED = "not in the release"
-
-
-class Hashes:
-    """SHA-256 of files, each inode read once: releases share most of theirs, with objects and assets too."""
-
-    def __init__(self) -> None:
-        self._known: dict[tuple[int, ...], str] = {}
-
-    def of(self, path: str, status: os.stat_result) -> str:
-        """As `contents.hash_file`; ctime can't be set, so what was written to meanwhile is read again."""
-        key = (status.st_dev, status.st_ino, status.st_ctime_ns)
-        if key not in self._known:
-            self._known[key] = contents.hash_file(path, status)
-        return self._known[key]
-
-
-def hashes(context: Context) -> Hashes:
-    """Those of the session."""
-    found: Hashes = context.opened.setdefault("hashes", Hashes())
-    return found
 
 
 def journal_rows(context: Context) -> list[dict[str, Any]]:
@@ -113,7 +93,7 @@ class _Release:
         self._folder = self._layout.release(self._name)
         self._sealed = files.read_object(os.path.join(self._folder, stored.SEALED))
         self._rows = [row for row in journal_rows(context) if row.get("release") == self._name]
-        self._hashes = hashes(context)
+        self._hashes = hashes.of(context)
         self._guard = Guard(self._layout)
 
     def faults(self) -> Iterator[Row]:

@@ -17,6 +17,7 @@ from tagship.host import (
     envfile,
     envs,
     files,
+    hashes,
     health,
     helper,
     http,
@@ -31,7 +32,7 @@ from tagship.host import (
 from tagship.host.context import Args, Context
 from tagship.host.layout import ID
 from tagship.host.tree import walk
-from tagship.host.verify import Guard, Row, hashes, journal_rows, told
+from tagship.host.verify import Guard, Row, journal_rows, told
 
 _GLANCE = 2.0
 _UNIT_FOLDER = "/etc/systemd/system/"
@@ -58,7 +59,7 @@ class _Host:
         self._kind, self._current = survey.read_current(self._layout)
         self._on_disk = [name for name in files.names(self._layout.releases) if self._is_ours(name)]
         self._declared = stored.all_declared(self._layout)
-        self._hashes = hashes(context)
+        self._hashes = hashes.of(context)
         self._guard = Guard(self._layout)
         self.parts = (
             self._folders,

@@ -242,3 +242,60 @@ def test_the_first_release_with_a_virtualenv_follows_one_that_was_only_a_site(ho
     app = blog(2, wheels=[wheel], installer=installer("uv"))
     stage_until(agent, app, base=site)
     assert (site_packages(host, app.id) / "greet.py").is_file()
+
+
+@pytest.mark.parametrize("tool", ["uv", "pip"])
+def test_an_unchanged_lock_is_linked_and_not_installed(host: Host, tmp_path: Path, tool: str) -> None:
+    """Files are those of the release before; scripts and RECORD are its own, and nothing names the old place."""
+    wheel = make_wheel(tmp_path, "greet", "1.0", "def say():\n    print('hello')\n")
+    more = {"wheels": [wheel], "installer": installer(tool)}
+    agent = host.locked()
+    one, two = blog(1, **more), blog(2, **more)
+    go_live(agent, one, None)
+    go_live(agent, two, one)
+    assert not host.path("state", "log", "0002.stage.log").exists()  # nothing had to run
+    for name in ("greet.py", "greet-1.0.dist-info/METADATA"):
+        old, new = (site_packages(host, release.id) / name for release in (one, two))
+        assert old.samefile(new)
+    agent.ask("unstage", release=one.id)
+    venv = host.path("releases", two.id, "venv")
+    files = [path for path in (*venv.glob("bin/*"), venv / "pyvenv.cfg") if not path.is_symlink()]
+    assert files
+    assert not [path for path in files if one.id.encode() in path.read_bytes()]
+    agent.ask("command", release=two.id, argv=["greet-say"], title="smoke")
+    assert agent.ask("verify", release=two.id)["drift"] == []
+
+
+@pytest.mark.parametrize("what", ["script", "more", "hidden", "interpreter", "seal"])
+def test_a_virtualenv_that_isn_t_as_it_was_installed_is_not_linked(host: Host, tmp_path: Path, what: str) -> None:
+    """Changed, with a file that no wheel brought, of another Python, or with a seal that nobody vouches for."""
+    wheel = make_wheel(tmp_path, "greet", "1.0", "def say():\n    print('hello')\n")
+    more = {"wheels": [wheel], "installer": installer("uv")}
+    agent = host.locked()
+    one, two = blog(1, **more), blog(2, **more)
+    if what == "more":
+        stage_until(agent, one, "furnish")
+        code = "import greet; open(greet.__file__[:-8] + 'more.py', 'w').write('X = 1')"
+        agent.ask("command", release=one.id, argv=["python", "-c", code], title="prepare")
+        agent.ask("seal", release=one.id)
+    else:
+        stage_until(agent, one)
+    venv = host.path("releases", one.id, "venv")
+    if what == "script":
+        (venv / "bin" / "greet-say").write_text(f"#!{venv}/bin/python\nprint('evil')\n")
+    elif what == "hidden":
+        (site_packages(host, one.id) / "evil.pth").write_text("import evil\n")
+    elif what == "interpreter":
+        config = venv / "pyvenv.cfg"
+        config.write_text(config.read_text().replace("version_info = 3", "version_info = 2"))
+    elif what == "seal":
+        seal = host.path("releases", one.id, "sealed.json")
+        seal.chmod(0o644)
+        seal.write_text(seal.read_text().replace("greet", "great"))
+    stage_until(agent, two, base=one)
+    assert "Installed 1 package" in host.path("state", "log", "0002.stage.log").read_text()
+    names = {path.name for path in site_packages(host, two.id).iterdir()}
+    assert names.isdisjoint({"more.py", "evil.pth"})
+    agent.ask("command", release=two.id, argv=["greet-say"], title="smoke")
+    assert host.path("state", "log", "0002.stage.log").read_text().endswith("hello\n")
+    assert agent.ask("verify", release=two.id)["drift"] == []
