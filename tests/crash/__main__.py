@@ -32,13 +32,18 @@ def run_row(row: Row, *, full: bool, seed: int, only: str | None = None) -> Tria
         if row.waits_for is not None:
             if PARTS[row.waits_for]():
                 trial.violations.append(Violation("-", seed, f"{row.waits_for} is here, and nothing shows this row"))
-        elif row.lab and (why := missing()):
+        elif why := lacking(row):
             trial.violations.append(Violation("-", seed, f"not run: {why}"))
         else:
             assert row.run is not None
             with trial.told():  # also what its preparations meet
                 row.run(trial)
         return trial
+
+
+def lacking(row: Row) -> str:
+    """Why `row` can't run on this machine; empty if it can."""
+    return (missing() if row.lab else "") or row.needs()
 
 
 def main() -> None:

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+from crash.needs import Needs, nothing
+
 T = TypeVar("T")
 
 
@@ -97,11 +99,13 @@ class Row:
     """What must hold, in FAULTS.md's words."""
     run: Callable[[Trial], None] | None
     lab: bool = False
-    """It needs real hosts: root, and what the lab needs."""
+    """It boots real hosts."""
     waits_for: str | None = None
     """The part of tagship without which the row can't be; see crash.waiting."""
     quick: bool = True
     """Part of a quick run."""
+    needs: Needs = nothing
+    """Why it can't run on this machine; see crash.needs."""
 
 
 ROWS: dict[str, Row] = {}
@@ -109,13 +113,13 @@ ROWS: dict[str, Row] = {}
 
 
 def fault(
-    name: str, *, holds: str, lab: bool = False, quick: bool = True
+    name: str, *, holds: str, lab: bool = False, quick: bool = True, needs: Needs = nothing
 ) -> Callable[[Callable[[Trial], None]], Callable[[Trial], None]]:
     """Put a function into the matrix under `name` (words and dashes)."""
 
     def add(run: Callable[[Trial], None]) -> Callable[[Trial], None]:
         assert name not in ROWS, name
-        ROWS[name] = Row(name, holds, run, lab=lab, quick=quick)
+        ROWS[name] = Row(name, holds, run, lab=lab, quick=quick, needs=needs)
         return run
 
     return add

@@ -6,10 +6,8 @@ import os
 
 import pytest
 from crash import rows
-from crash.__main__ import SEED, run_row
+from crash.__main__ import SEED, lacking, run_row
 from crash.matrix import ROWS
-
-from lab.needs import missing
 
 assert rows  # importing them fills the matrix
 ASKED = os.environ.get("LAB") == "1" or os.environ.get("CI") == "true"
@@ -20,7 +18,7 @@ QUICK = [pytest.param(row.name, marks=[pytest.mark.lab] if row.lab else []) for 
 def test_a_fault_is_survived(name: str) -> None:
     """Every oracle holds at every point of the short pass; each violation says how it is replayed."""
     row = ROWS[name]
-    if row.lab and (why := missing()):
+    if why := lacking(row):
         pytest.skip(why)
     trial = run_row(row, full=False, seed=SEED)
     for note in trial.notes:

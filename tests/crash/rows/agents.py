@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from crash.carousel import Carousel, carousel
 from crash.matrix import Trial, Violated, fault
+from crash.needs import programs
 from crash.oracles import tag_of
 from crash.syscalls import Point
 
 HOLDS = "put back or live, and told so; no request failed; the next deploy goes through: O1-O3, O5, O6"
 
 
-@fault("agent-killed-at-each-syscall-of-a-deploy", holds=HOLDS)
+@fault("agent-killed-at-each-syscall-of-a-deploy", holds=HOLDS, needs=programs("strace"))
 def deploy(trial: Trial) -> None:
     """SIGKILL before each call that changes anything, one run a call; then the same tag again, or another."""
     with carousel(trial.scratch) as turns:
@@ -25,7 +26,7 @@ def deploy(trial: Trial) -> None:
                 turns.world.converges(trial.dice(point).choice((new, turns.after(old, new))))
 
 
-@fault("agent-killed-at-each-syscall-of-a-rollback", holds=HOLDS)
+@fault("agent-killed-at-each-syscall-of-a-rollback", holds=HOLDS, needs=programs("strace"))
 def rollback(trial: Trial) -> None:
     """The same of a rollback; then a tag that is neither of the two."""
     with carousel(trial.scratch) as turns:

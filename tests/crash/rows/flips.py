@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 
 from crash.matrix import Trial, Violated, fault
+from crash.needs import programs
 from crash.oracles import Standing, Visitors, current, tag_of
 from crash.shim import Shim
 from crash.worlds import World, embedded
@@ -31,7 +32,11 @@ _CHANGES = (
 )
 
 
-@fault("current-is-read-while-it-flips", holds="it names the old release or the new one at every moment; O6")
+@fault(
+    "current-is-read-while-it-flips",
+    holds="it names the old release or the new one at every moment; O6",
+    needs=programs("strace"),
+)
 def read(trial: Trial) -> None:
     """Every call by which the agent touches the link is slowed down; a reader looks at it all the while."""
     with embedded(trial.scratch) as world:
@@ -55,7 +60,9 @@ def read(trial: Trial) -> None:
 
 
 @fault(
-    "synced-before-it-is-public", holds="all of a release is on disk before `current` names it, and then the link is"
+    "synced-before-it-is-public",
+    holds="all of a release is on disk before `current` names it, and then the link is",
+    needs=programs("strace"),
 )
 def synced(trial: Trial) -> None:
     """What the kernel is asked, in its order, by an agent that deploys: read off strace's log."""

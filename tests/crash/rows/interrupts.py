@@ -23,12 +23,9 @@ def interrupted(trial: Trial) -> None:
         _interrupted(trial, world, quick=8)
 
 
-@fault("interrupted-at-each-step-over-ssh", holds=HOLDS)
+@fault("interrupted-at-each-step-over-ssh", holds=HOLDS, needs=missing)
 def interrupted_far(trial: Trial) -> None:
     """The same of two hosts behind an sshd: both are put back, or neither had to be."""
-    if why := missing():
-        trial.notes.append(f"not run: {why}")
-        return
     with loopback(trial.scratch, 2) as world:
         _interrupted(trial, world, quick=4)
 
