@@ -304,7 +304,8 @@ class FakeSession:
 
     def do_lock(self, _data: bytes, owner: str, release: str, verb: str, change: int | None = None) -> dict[str, Any]:
         if self.host.holder is not None and self.host.holder[0] is not self:
-            raise Fault("locked", "somebody else is deploying", self.host.holder[1])
+            what = "locked by {owner} ({verb} {release}) since {since}".format_map(self.host.holder[1])
+            raise Fault("locked", what, self.host.holder[1])
         since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         self.host.holder = (self, {"owner": owner, "release": release, "verb": verb, "since": since})
         self.host.owner = (self.app, self.stage)

@@ -46,20 +46,22 @@ def carry_out(
         return _well(plan, fleet, "unchanged")
     tell = _one_at_a_time(listener)
     claim = Claim(owner, plan.release or _previous(plan) or "nothing", plan.verb)
+    try:
+        if doors := _doors(plan):
+            fleet.equip(doors, boot.FRONT)
+        take_all(fleet, claim, tell)
+    except KeyboardInterrupt:
+        raise Interrupted("interrupted; nothing was changed") from None
+    except HostFailed as failed:
+        raise HostRefused(failed.what, host=failed.host, cure=failed.cure, tail=failed.tail) from failed
+    try:
+        _check_fresh(plan, fleet)
+    except TagshipError:
+        _give_back(fleet, tell, None)
+        raise
     with Interrupts() as interrupts:
-        try:
-            if doors := _doors(plan):
-                fleet.equip(doors, boot.FRONT)
-            take_all(fleet, claim, tell)
-        except KeyboardInterrupt:
-            raise Interrupted("interrupted; nothing was changed") from None
-        except HostFailed as failed:
-            raise HostRefused(failed.what, host=failed.host, cure=failed.cure, tail=failed.tail) from failed
         ending = Ending.failed(TagshipError("a bug in tagship"))
         try:
-            _check_fresh(plan, fleet)
-            if interrupts.wished:
-                raise Interrupted("interrupted; nothing was changed")
             here = Here(Change.of(plan, stage.roles), stage.hooks, fleet, tell, grace=grace)
             work = Work(plan, fleet, here, tell, interrupts, feed=feed, grace=grace)
             outcome = _transact(plan, fleet, tell, claim, work)
@@ -76,7 +78,7 @@ def _doors(plan: Plan) -> list[str]:
     return list(dict.fromkeys(doors))
 
 
-def _give_back(fleet: Fleet, tell: Listener, ending: Ending) -> None:
+def _give_back(fleet: Fleet, tell: Listener, ending: Ending | None) -> None:
     """Ctrl-C while a host is slow to answer ends the wait for it, and no more: how it ended is known by now."""
     try:
         give_back(fleet, sorted(fleet.hosts), tell, ending)
@@ -93,8 +95,7 @@ def _transact(plan: Plan, fleet: Fleet, tell: Listener, claim: Claim, work: Work
         note(tell, f"{failure.error.what}; putting everything back", level="warning")
         return _ill(plan, fleet, failure, unwind.run())
     except KeyboardInterrupt:
-        for host in fleet.hosts:
-            fleet.link(host).cut()
+        fleet.cut(fleet.hosts)
         again = Failure(Interrupted("interrupted again while putting back"), None)
         return _ill(plan, fleet, again, unwind.abandoned())
 

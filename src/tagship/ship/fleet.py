@@ -194,6 +194,10 @@ class Fleet:
         except HostFailed as error:
             raise HostRefused(error.what, host=host, cure=error.cure, tail=error.tail) from error
 
+    def cut(self, hosts: Iterable[str]) -> None:
+        """End the links to `hosts` midway: their agents kill what they run, and put back."""
+        Crew(lambda host: self._links[host].cut(), hosts, self.parallel).wait()
+
     def close(self) -> None:
         """Close every link; safe to call twice."""
         self._closed = True

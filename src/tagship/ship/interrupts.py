@@ -1,7 +1,8 @@
 """Ctrl-C, SIGTERM, a closed terminal while hosts change: the first is a wish that is heeded, the second an order.
 
 An exception out of a signal can surface between any two lines, also between doing a step and noting that it was done;
-so the first signal only sets a flag that the work looks at. The second raises KeyboardInterrupt.
+so the first signal only sets a flag that the work looks at. The second raises KeyboardInterrupt, and later ones have
+nothing to add. A terminal that closes gives no orders: its shell hands the kernel's SIGHUP on, so it comes twice.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ class Interrupts:
         self.wished = False
         self.wake: Callable[[], None] = _nothing
         """Called after the first signal, so that whoever waits looks at `wished`."""
+        self._ordered = False
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Interrupts:
@@ -35,11 +37,13 @@ class Interrupts:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def _caught(self, _number: int, _frame: FrameType | None) -> None:
-        if self.wished:
+    def _caught(self, number: int, _frame: FrameType | None) -> None:
+        if not self.wished:
+            self.wished = True
+            self.wake()
+        elif number != signal.SIGHUP and not self._ordered:
+            self._ordered = True
             raise KeyboardInterrupt
-        self.wished = True
-        self.wake()
 
 
 def _nothing() -> None:

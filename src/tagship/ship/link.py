@@ -156,25 +156,34 @@ class AgentLink:
 
     def _lose(self, what: str | LinkLost) -> LinkLost:
         """From now on there is no link; the agent, if it lives, hears of it and tidies up."""
-        with self._ending:
-            if self._lost is None:
-                lost = LinkLost(what, host=self.host) if isinstance(what, str) else what
-                lost.tail = tuple(self._stderr_lines())
-                self._lost = lost
-                self._ended.set()
-                self._inbox.put(None)
-                if self._writing.acquire(timeout=PARTING):
-                    self._writing.release()
-                else:  # somebody writes, and nobody reads: closing alone would wake neither
-                    self._channel.abort()
-                self._channel.close()
-            return self._lost
+        if self._is_first(what):
+            if self._writing.acquire(timeout=PARTING):
+                self._writing.release()
+            else:  # somebody writes, and nobody reads: closing alone would wake neither
+                self._channel.abort()
+            self._channel.close()
+        assert self._lost is not None
+        return self._lost
 
     def _give_up(self, what: str) -> LinkLost:
         """As `_lose`, where the other side has stopped listening, so that closing alone would reach nobody."""
-        if self._lost is None:
+        if self._is_first(what):
             self._channel.abort()
-        return self._lose(what)
+            self._channel.close()
+        assert self._lost is not None
+        return self._lost
+
+    def _is_first(self, what: str | LinkLost) -> bool:
+        """Note why the link is lost, and wake who waits for an answer; whether nobody did so before."""
+        with self._ending:
+            if self._lost is not None:
+                return False
+            lost = LinkLost(what, host=self.host) if isinstance(what, str) else what
+            lost.tail = tuple(self._stderr_lines())
+            self._lost = lost
+            self._ended.set()
+            self._inbox.put(None)
+            return True
 
     @contextmanager
     def _in_time(self, verb: str, deadline: Deadline) -> Iterator[_Due]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from tagship.errors import LinkLost, Locked, TagshipError
 from tagship.events import Listener, note
+from tagship.ship.crew import side_by_side
 from tagship.ship.ending import Ending
 from tagship.ship.fleet import Fleet
 
@@ -28,7 +29,11 @@ class Claim:
 
 
 def take_all(fleet: Fleet, claim: Claim, tell: Listener) -> None:
-    """Lock every host, in the order of their names; raises `Locked` or `HostRefused` having freed those taken."""
+    """Lock every host, in the order of their names; raises `Locked` or `HostRefused` having freed those taken.
+
+    One after another, though it costs a round trip each: taken all at once, two fleets that overlap could take a part
+    each, and both would lose.
+    """
     taken: list[str] = []
     try:
         for host in sorted(fleet.hosts):
@@ -44,16 +49,19 @@ def give_back(fleet: Fleet, hosts: list[str], tell: Listener, ending: Ending | N
 
     Without an `ending` nothing was changed.
     """
-    for host in hosts:
+
+    def free(host: str) -> None:
         link = fleet.link(host)
         if not link.alive:
-            continue
+            return
         try:
             link.call("unlock", ending.args() if ending else {})
         except LinkLost as error:
             note(tell, f"the lock stays until its agent ends: {error.what}", level="warning", host=host)
         except TagshipError as error:  # the lock is free, but for instance its disk is full
             note(tell, f"it couldn't journal how this ended: {error.what}", level="warning", host=host)
+
+    side_by_side(free, hosts, fleet.parallel)
 
 
 def take_again(fleet: Fleet, host: str, claim: Claim) -> None:

@@ -99,8 +99,7 @@ class Work:
 
     def _cut(self, crew: Crew[None]) -> None:
         """What takes longer than its grace is cut off: its agent hears of it and kills what it was running."""
-        for host in crew.busy - {HERE}:
-            self._fleet.link(host).cut()
+        self._fleet.cut(crew.busy - {HERE})
         self._here.cut()
         if HERE not in crew.busy:
             crew.wait()

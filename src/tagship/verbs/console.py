@@ -107,5 +107,11 @@ def _failed(report: Report, error: TagshipError) -> dict[str, Any]:
     return {"outcome": error.outcome, "exit": error.exit_code}
 
 
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
+def _interrupt(number: int, _frame: FrameType | None) -> None:
+    if number == signal.SIGHUP:  # it comes twice, from the kernel and from the shell: once is enough
+        signal.signal(number, _nothing)  # a handler, for what we run would inherit SIG_IGN
     raise KeyboardInterrupt
+
+
+def _nothing(_number: int, _frame: FrameType | None) -> None:
+    return
