@@ -22,6 +22,8 @@ def lock(context: Context, args: Args) -> dict[str, Any]:
     layout = context.layout
     for path in layout.folders():
         _make(path, access.of_folder(layout, path), units=layout.ready is not None)
+    if verb != "deploy":
+        reserve.give_early(layout)
     context.lock.take(owner, release, verb)
     try:
         number = args.raw().get("change")

@@ -11,6 +11,8 @@ from tagship.host.layout import Layout
 _COUNT = 16
 """Files: as many inodes, for notes, sockets, logs and the new link of a rollback."""
 _BYTES = 8 << 10
+_LOW = 1 << 20, 64
+"""Bytes and inodes: where fewer are free, the application, which starts too, may not find what it needs."""
 
 
 def keep(layout: Layout) -> None:
@@ -29,6 +31,13 @@ def keep(layout: Layout) -> None:
                 os.close(fd)
     except OSError:
         pass
+
+
+def give_early(layout: Layout) -> None:
+    """Free it where little is left, before something that must go through begins."""
+    disk = os.statvfs(layout.state)
+    if disk.f_bavail * disk.f_frsize < _LOW[0] or (disk.f_files and disk.f_favail < _LOW[1]):
+        files.remove_tree(layout.reserve)
 
 
 def give(layout: Layout, error: OSError) -> bool:

@@ -11,8 +11,9 @@ from crash import seen
 from crash.carousel import Carousel, carousel
 from crash.disks import LoopDisk, SmallDisk, contents, loop, small
 from crash.matrix import Trial, Violated, fault
+from crash.needs import root
 from crash.oracles import journaled, o1_old_or_new, tag_of
-from crash.running import Running, eventually
+from crash.running import Running, eventually, is_step
 
 LEAK = 1 << 20
 """Bytes that a change that was put back may leave."""
@@ -23,7 +24,9 @@ LATE = 40.0
 """Seconds after a deploy in which the power may go."""
 
 
-@fault("power-cut", holds="O1-O3: old or new, no empty file, and what was told as done is there")
+@fault(
+    "power-cut", holds="O1-O3: old or new, no empty file, and what was told as done is there", needs=root("mkfs.ext4")
+)
 def power(trial: Trial) -> None:
     """An ext4 of the stage's own loses power at a random moment of a deploy, or of the time after it."""
     with carousel(trial.scratch) as turns, loop(trial.scratch / "disk", turns.host.root) as disk:
@@ -104,13 +107,21 @@ def _empty(release: Path) -> list[str]:
     return sorted({str(path.relative_to(release)) for path in found if not path.stat().st_size} - right)
 
 
-@fault("disk-full", holds="refused before a change, or put back; leak <= 1 MB; no request failed: O1-O3, O5, O6")
+@fault(
+    "disk-full",
+    holds="refused before a change, or put back; leak <= 1 MB; no request failed: O1-O3, O5, O6",
+    needs=root("mkfs.ext4"),
+)
 def full_disk(trial: Trial) -> None:
-    """A tmpfs with room for any part of a deploy, from none to enough: at its beginning, or once it is planned."""
+    """A tmpfs with room for any part of a deploy: at its beginning, once it is planned; or none from a step on."""
     _short(trial, "size", step=PAGE)
 
 
-@fault("inodes-gone", holds="refused before a change, or put back; no request failed: O1-O3, O5, O6")
+@fault(
+    "inodes-gone",
+    holds="refused before a change, or put back; no request failed: O1-O3, O5, O6",
+    needs=root("mkfs.ext4"),
+)
 def no_inodes(trial: Trial) -> None:
     """The same of inodes."""
     _short(trial, "inodes", step=1)
@@ -119,17 +130,18 @@ def no_inodes(trial: Trial) -> None:
 def _short(trial: Trial, what: str, *, step: int) -> None:
     with carousel(trial.scratch) as turns, small(turns.host.root) as disk:
         turns.begin()
-        enough = _peak(turns, disk)[what] // step + 2
-        points = ["before-0", f"before-{enough * step}", *(f"midway-{room * step}" for room in range(enough))]
-        for point in trial.choose(points, quick=4):
+        enough, steps = _measure(turns, disk, what)
+        points = ["before-0", f"before-{enough}", *(f"midway-{room}" for room in range(0, enough, step))]
+        points += [f"step-{number}" for number in range(steps)]
+        for point in trial.choose(points, quick=6):
             with trial.at(point):
-                when, _, room = point.partition("-")
+                when, _, number = point.partition("-")
                 old, new, used = turns.current, turns.after(turns.current), disk.used[0]
+                room = {what: 0 if when == "step" else int(number)}
+                at = _at(int(number) if when == "step" else 0, disk.leave, **room)
                 if when == "before":
-                    disk.leave(**{what: int(room)})
-                    turns.watched("deploy", "--tag", new, tag=new)
-                else:
-                    turns.watched("deploy", "--tag", new, tag=new, meanwhile=_at(0, disk.leave, **{what: int(room)}))
+                    disk.leave(**room)
+                turns.watched("deploy", "--tag", new, tag=new, **({} if when == "before" else {"meanwhile": at}))
                 disk.leave()
                 turns.world.settled()
                 if turns.current == old and disk.used[0] - used > LEAK:
@@ -137,7 +149,7 @@ def _short(trial: Trial, what: str, *, step: int) -> None:
                 turns.world.converges(trial.dice(point).choice((new, turns.after(old, new))))
 
 
-@fault("rollback-on-a-full-disk", holds="a rollback needs no room: O1-O3, O5, O6")
+@fault("rollback-on-a-full-disk", holds="a rollback needs no room: O1-O3, O5, O6", needs=root("mkfs.ext4"))
 def back_on_full(trial: Trial) -> None:
     """A tmpfs without a free byte, or inode, or with a few: the rollback succeeds."""
     with carousel(trial.scratch) as turns, small(turns.host.root) as disk:
@@ -154,7 +166,11 @@ def back_on_full(trial: Trial) -> None:
                 turns.world.converges(turns.after(old, new))
 
 
-@fault("read-only-midway", holds="told; what is live stays; once it can be written to, the next deploy goes through")
+@fault(
+    "read-only-midway",
+    holds="told; what is live stays; once it can be written to, the next deploy goes through",
+    needs=root("mkfs.ext4"),
+)
 def read_only(trial: Trial) -> None:
     """An ext4 that the kernel makes read-only at each step of a deploy."""
     with carousel(trial.scratch) as turns, loop(trial.scratch / "disk", turns.host.root) as disk:
@@ -180,12 +196,13 @@ def _at(step: int, act: Callable[..., None], **words: int) -> Callable[[Running]
     return meanwhile
 
 
-def _peak(turns: Carousel, disk: SmallDisk) -> dict[str, int]:
-    """How many bytes and inodes more than before a deploy uses when it uses most, as far as its steps tell."""
-    before, most = disk.used, (0, 0)
+def _measure(turns: Carousel, disk: SmallDisk, what: str) -> tuple[int, int]:
+    """How many bytes, or inodes, a deploy uses at its most, and a few more; how many step events it tells."""
+    before, most, steps = disk.used, (0, 0), 0
     running = turns.world.start("deploy", "--tag", turns.after(turns.current))
-    while running.next() is not None:
+    while (event := running.next()) is not None:
+        steps += is_step(event)
         now = disk.used
         most = max(most[0], now[0] - before[0]), max(most[1], now[1] - before[1])
     running.ended()
-    return {"size": most[0], "inodes": most[1]}
+    return most[what == "inodes"] + 2 * (1 if what == "inodes" else PAGE), steps
