@@ -18,9 +18,14 @@ ROOMS = ("app", "public", "redirects")
 """The folders of a release that come from its manifest."""
 
 SHA256 = re.compile(r"[0-9a-f]{64}\Z")
+MOST = 200_000
+"""Rows that a release may have."""
+_ADDRESSES = "redirects/"
+"""Names there are old addresses of the site's."""
 _HOPS = 40
-_PART = 255
-_PATH = 1024
+_PART, _PATH = 255, 1024  # bytes
+_CONTROL = re.compile("[\0-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+"""Also what makes text read in another order than it is written."""
 
 
 def key(row: Row) -> str:
@@ -44,8 +49,8 @@ def merge(base: Iterable[Row], put: Iterable[Row], drop: Iterable[str]) -> list[
 
 def check(put: Any) -> list[Row]:
     """`put` itself if every row has the right form and no path comes twice; raises `refused`."""
-    if not isinstance(put, list):
-        raise _hostile("the rows are not a list")
+    if not isinstance(put, list) or len(put) > MOST:
+        raise _hostile("the rows are not a list of at most {}".format(MOST))
     seen = set()
     for row in put:
         _check_row(row)
@@ -57,7 +62,10 @@ def check(put: Any) -> list[Row]:
 
 def check_together(rows: list[Row]) -> None:
     """Raise `refused` where a file is also a folder, or a link leaves the release, in a whole manifest."""
+    if len(rows) > MOST:
+        raise _hostile("it has more than {} entries".format(MOST))
     paths = {row[0] for row in rows}
+    _check_twins(paths)
     for path in paths & above(paths):
         raise _hostile("`{}` is both a file and a folder".format(_show(path)))
     links = {row[0]: row[2] for row in rows if row[1] == "l"}
@@ -65,6 +73,19 @@ def check_together(rows: list[Row]) -> None:
         end = _follow(path, links)
         if end is None or end.split("/", 1)[0] not in ROOMS:
             raise _hostile("the link `{}` leaves the release: {}".format(_show(path), _show(target)))
+
+
+def _check_twins(paths: Iterable[str]) -> None:
+    """Raise `refused` for two names that nobody can tell apart: they differ in their Unicode normal form only."""
+    strange = [path for path in paths if not path.isascii()]
+    if not strange:
+        return
+    import unicodedata  # only for such names
+
+    known: dict[str, str] = {}
+    for path in {*strange, *(path for path in above(strange) if not path.isascii())}:
+        if known.setdefault(unicodedata.normalize("NFC", path), path) != path:
+            raise _hostile("`{}` is there in two Unicode forms".format(_show(path)))
 
 
 def above(paths: Iterable[str]) -> set[str]:
@@ -82,16 +103,23 @@ def path_fault(path: Any) -> str:
     """What is wrong with a relative path, as words; empty if nothing is."""
     if not isinstance(path, str) or not path:
         return "not a path"
-    if "\0" in path:
-        return "a NUL in it"
+    if _CONTROL.search(path):
+        return "a NUL, another control character or a line break in it"
     if path.startswith("/"):
         return "absolute"
-    parts = path.split("/")
-    if any(part in ("", ".", "..") for part in parts):
+    return next(filter(None, map(_name_fault, path.split("/"))), "too long" if _bytes(path) > _PATH else "")
+
+
+def _name_fault(name: str) -> str:
+    if name in ("", ".", ".."):
         return "an empty part, `.` or `..` in it"
-    if any(len(part.encode("utf-8", "surrogateescape")) > _PART for part in parts) or len(path) > _PATH:
-        return "too long"
-    return ""
+    if name.lower() == ".git":
+        return "a part that is `.git` in it"
+    return "too long" if len(name) * 4 > _PART < _bytes(name) else ""
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode("utf-8", "surrogateescape"))
 
 
 def _check_row(row: Any) -> None:
@@ -99,14 +127,16 @@ def _check_row(row: Any) -> None:
         raise _hostile("a row is not [path, kind, ...]: {}".format(_show(row)))
     path, kind = row[0], row[1]
     fault = _encodable(path) or path_fault(path)
+    if not fault and "/-" in path and not path.startswith(_ADDRESSES):
+        fault = "a part that begins with a dash, as options do"
     if fault:
         raise _hostile("the path `{}`: {}".format(_show(path), fault))
     if path.split("/", 1)[0] not in ROOMS or "/" not in path:
         raise _hostile("the path `{}` is not below one of {}".format(_show(path), ", ".join(ROOMS)))
     if kind == "l" and len(row) == 3:
         target = row[2]
-        bad = not isinstance(target, str) or not target or "\0" in target or target.startswith("/")
-        if bad or _encodable(target) or len(target) > _PATH:
+        bad = not isinstance(target, str) or not target or _CONTROL.search(target) or target.startswith("/")
+        if bad or _encodable(target) or _bytes(target) > _PATH:
             raise _hostile("the link `{}` points to `{}`".format(_show(path), _show(target)))
         return
     size_ok = len(row) == 4 and isinstance(row[3], int) and not isinstance(row[3], bool) and row[3] >= 0

@@ -11,7 +11,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from tagship.errors import TagRefused, TagshipError, UsageError
+from tagship.errors import Refused, TagRefused, TagshipError, UsageError
 
 _OPTIONS = ("--no-pager", "--literal-pathspecs", "-c", "core.fsmonitor=false", "-c", "core.quotePath=false")
 _DIAGNOSES = (
@@ -56,11 +56,11 @@ def run(repo: Path, *words: str) -> bytes:
     raise failure(repo, words, done.returncode, done.stderr)
 
 
-class GitFailed(TagshipError):
-    """git ended with `status` for a reason nobody foresaw; `tail` holds what it said."""
+class GitFailed(Refused):
+    """git, which only reads here, ended with `status` for a reason nobody foresaw; `tail` holds what it said."""
 
     def __init__(self, what: str, *, where: str, status: int, tail: tuple[str, ...]) -> None:
-        super().__init__(what, where=where, tail=tail)
+        super().__init__(what, where=where, tail=tail, cure="git fsck shows what is damaged")
         self.status = status
 
 

@@ -1,9 +1,14 @@
-"""Which paths and links may be in a release; the same rules for the tag's tree and for what a build made."""
+"""Which paths and links may be in a release; the same rules for the tag's tree and for what a build made.
+
+What is allowed: UTF-8 names without control characters, that no program takes for an option and no reader for
+another name; links that stay inside. Names that differ by case only are two names, as they are on every host; those
+that differ by their Unicode normal form only are refused, for nobody sees two.
+"""
 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from tagship.errors import BundleRefused
 
@@ -13,6 +18,8 @@ MAX_NAME = 255
 """Bytes of one name, as every file system of Linux and macOS allows."""
 
 _MAX_HOPS = 40
+_LONG = 60  # characters; no `.git` in disguise has as many
+_ORDERS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 _SHOWN = 20
 
 
@@ -57,16 +64,50 @@ def fault_of(path: str, length: int) -> str:
     """What is wrong with a relative path of `length` bytes; empty if nothing is."""
     if length > MAX_PATH:
         return f"longer than {MAX_PATH:,} bytes"
-    if any(unicodedata.category(character) in {"Cc", "Zl", "Zp"} for character in path):
+    if _controls(path):
         return "its name has a control character or a line break"
-    for name in path.split("/"):
-        if name in {"", ".", ".."}:
-            return "its name has an empty part, `.` or `..`"
-        if name.casefold() == ".git":
-            return "a part of its name is `.git`"
-        if len(name) > MAX_NAME // 4 and len(name.encode()) > MAX_NAME:
-            return f"a part of its name is longer than {MAX_NAME} bytes"
+    return next((fault for fault in map(_fault_of_name, path.split("/")) if fault), "")
+
+
+def _fault_of_name(name: str) -> str:
+    if name in {"", ".", ".."}:
+        return "its name has an empty part, `.` or `..`"
+    if name.startswith("-"):
+        return "a part of its name begins with a dash, as options do"
+    if _is_git(name):
+        return "a part of its name is `.git`"
+    if len(name) > MAX_NAME // 4 and len(name.encode()) > MAX_NAME:
+        return f"a part of its name is longer than {MAX_NAME} bytes"
     return ""
+
+
+def _controls(text: str) -> bool:
+    """Control characters, line breaks, and what makes text read in another order than it is written."""
+    return not text.isprintable() and any(
+        unicodedata.category(one) in {"Cc", "Zl", "Zp"} or unicodedata.bidirectional(one) in _ORDERS for one in text
+    )
+
+
+def _is_git(name: str) -> bool:
+    """`.git`, also as file systems that fold case, drop what is invisible or know short names would take it."""
+    if len(name) > _LONG:
+        return False
+    plain = name if name.isascii() else "".join(one for one in name if unicodedata.category(one) != "Cf")
+    return plain.casefold() in {".git", "git~1"}
+
+
+def twins(names: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Path and fault of each path of which another one, or a folder above it, is the same but for its normal form."""
+    known: dict[str, str] = {}
+    for path in names:
+        if path.isascii():
+            continue
+        parts = path.split("/")
+        for count in range(1, len(parts) + 1):
+            part = "/".join(parts[:count])
+            if known.setdefault(unicodedata.normalize("NFC", part), part) != part:
+                yield path, "another path looks the same, and differs in its Unicode normal form only"
+                break
 
 
 def decode_target(raw: bytes) -> tuple[str, str]:
@@ -77,7 +118,7 @@ def decode_target(raw: bytes) -> tuple[str, str]:
         return "", "a link whose target is not UTF-8"
     if not target or len(raw) > MAX_PATH:
         return "", "a link whose target is empty or too long"
-    if any(unicodedata.category(character) in {"Cc", "Zl", "Zp"} for character in target):
+    if _controls(target):
         return "", "a link whose target has a control character or a line break"
     if target.startswith("/"):
         return "", "a link to an absolute path, which is another file on every host"

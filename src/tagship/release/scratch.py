@@ -75,7 +75,7 @@ def take_in(folder: Path, store: ObjectStore, *, prefix: str, where: str) -> lis
             found.append(store.put(Path(item.path), executable=executable).at(prefix + path))
         else:
             faults.add(path, "neither a file nor a link")
-    for path, fault in paths.bad_links(links):
+    for path, fault in (*paths.bad_links(links), *paths.twins(entry.path for entry in found)):
         faults.add(path, fault)
     faults.check()
     return found

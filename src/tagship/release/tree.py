@@ -18,9 +18,11 @@ from tagship.errors import BundleRefused
 from tagship.release import git, paths
 
 MAX_ENTRIES = 200_000
-"""Entries a tree may have; a hostile one can name millions with a few kilobytes."""
+"""Entries a tree may have, folders too; a hostile one can name millions with a few kilobytes."""
 MAX_BLOB = 1024**3
 """Bytes a single file may have."""
+MAX_BYTES = 16 * 1024**3
+"""Bytes all files may have together, each counted as often as it is named."""
 
 _LFS = b"version https://git-lfs"
 _FILE, _EXECUTABLE, _LINK, _SUBMODULE = "100644", "100755", "120000", "160000"
@@ -55,6 +57,8 @@ def read_tree(repo: Path, commit: str) -> tuple[Blob, ...]:
     faults = paths.Faults(commit)
     found = []
     for mode, kind, oid, raw in _rows(repo, commit):
+        if kind == "tree":
+            continue
         path, fault = paths.decode(raw)
         known = _MODES.get(mode)
         if fault:
@@ -67,13 +71,18 @@ def read_tree(repo: Path, commit: str) -> tuple[Blob, ...]:
             faults.add(path, f"of the unknown kind {mode}")
         else:
             found.append(Blob(path, known, oid))
+    for path, fault in paths.twins(blob.path for blob in found):
+        faults.add(path, fault)
     faults.check()
     return tuple(found)
 
 
 def _rows(repo: Path, commit: str) -> Iterator[tuple[str, str, str, bytes]]:
-    """mode, type, object id and path of each row of `ls-tree`, read as git writes them."""
-    with _running(repo, "ls-tree", "-rz", commit) as git_out:
+    """mode, type, object id and path of each row of `ls-tree`, read as git writes them.
+
+    Folders have rows too: else git would walk through millions that hold no file, and say nothing.
+    """
+    with _running(repo, "ls-tree", "-rtz", commit) as git_out:
         rest = b""
         count = 0
         while chunk := git_out.read(1 << 16):
@@ -81,7 +90,7 @@ def _rows(repo: Path, commit: str) -> Iterator[tuple[str, str, str, bytes]]:
             count += len(rows)
             if count > MAX_ENTRIES:
                 raise BundleRefused(
-                    f"the tree has more than {MAX_ENTRIES:,} files",
+                    f"the tree has more than {MAX_ENTRIES:,} files and folders",
                     where=commit[:12],
                     cure="keep generated files out of the repository; `build:` commands make them",
                 )
@@ -118,6 +127,7 @@ def _contents(repo: Path, blobs: tuple[Blob, ...]) -> Iterator[tuple[Blob, bytes
         wanted.write("".join(f"{blob.id}\n" for blob in blobs).encode())
         wanted.seek(0)
         with _running(repo, "cat-file", "--batch", "--buffer", stdin=wanted) as git_out:
+            total = 0
             for blob in blobs:
                 head = git_out.readline().decode("ascii", "replace").split()
                 if len(head) != 3 or head[1] != "blob":
@@ -127,8 +137,13 @@ def _contents(repo: Path, blobs: tuple[Blob, ...]) -> Iterator[tuple[Blob, bytes
                         cure="git fsck shows what is damaged; git fetch brings what is missing",
                     )
                 size = int(head[2])
+                total += size
                 if size > MAX_BLOB:
                     raise BundleRefused(f"larger than {MAX_BLOB:,} bytes", where=blob.path, paths=(blob.path,))
+                if total > MAX_BYTES:
+                    raise BundleRefused(
+                        f"all files up to this one have more than {MAX_BYTES:,} bytes", where=blob.path
+                    )
                 data = git_out.read(size)
                 git_out.read(1)
                 yield blob, data

@@ -20,7 +20,22 @@ HOSTILE: dict[str, list[list[Any]]] = {
     "empty part": [["app//x", "f", SHA, 1]],
     "NUL": [["app/a\0b", "f", SHA, 1]],
     "lone surrogate": [["app/\ud800", "f", SHA, 1]],
-    "too long": [["app/" + "a" * 256, "f", SHA, 1]],
+    "a name too long": [["app/" + "a" * 256, "f", SHA, 1]],
+    "a name too long in bytes": [["app/" + "é" * 128, "f", SHA, 1]],
+    "a path too long": [["app/" + "a/" * 2048, "f", SHA, 1]],
+    "a path too long in bytes": [["app/" + "é/" * 400, "f", SHA, 1]],
+    "newline": [["app/a\nb", "f", SHA, 1]],
+    "escape": [["app/\x1b[31m", "f", SHA, 1]],
+    "delete": [["app/a\x7f", "f", SHA, 1]],
+    "C1 control": [["app/a\x9b31m", "f", SHA, 1]],
+    "line separator": [["app/a\u2028b", "f", SHA, 1]],
+    "read backwards": [["app/\u202egpj.exe", "f", SHA, 1]],
+    "leading dash": [["app/-rf", "f", SHA, 1]],
+    "leading dash of a folder": [["app/-x/a", "f", SHA, 1]],
+    ".git": [["app/.git/config", "f", SHA, 1]],
+    ".GIT": [["app/x/.GiT", "f", SHA, 1]],
+    "two Unicode forms": [["app/caf\u00e9", "f", SHA, 1], ["app/cafe\u0301", "f", SHA, 1]],
+    "two Unicode forms of a folder": [["app/caf\u00e9/a", "f", SHA, 1], ["app/cafe\u0301/b", "f", SHA, 1]],
     "twice": [["app/x", "f", SHA, 1], ["app/x", "x", SHA, 1]],
     "file and folder": [["app/x", "f", SHA, 1], ["app/x/y", "f", SHA, 1]],
     "link and folder": [["app/x", "l", "y"], ["app/x/y", "f", SHA, 1]],
@@ -31,6 +46,17 @@ HOSTILE: dict[str, list[list[Any]]] = {
     "link to itself": [["app/x", "l", "x"]],
     "links in a circle": [["app/x", "l", "y"], ["app/y", "l", "x"]],
     "empty link": [["app/x", "l", ""]],
+    "link with NUL": [["app/x", "l", "a\0b"]],
+    "link with a newline": [["app/x", "l", "a\nb"]],
+    "link with a long target": [["app/x", "l", "a" * 1025]],
+    "link through a folder that is a link": [
+        ["app/a", "l", "b/c"],
+        ["app/b/c", "l", ".."],
+        ["app/d", "l", "a/../../.."],
+    ],
+    "a long chain of links": [[f"app/{n:03}", "l", f"{n + 1:03}"] for n in range(60)],
+    "a setuid file": [["app/x", "s", SHA, 1]],
+    "a mode": [["app/x", 0o104755, SHA, 1]],
     "a device": [["app/x", "c", SHA, 1]],
     "a digest that is a path": [["app/x", "f", "../../../../etc/passwd", 1]],
     "a negative size": [["app/x", "f", SHA, -1]],
@@ -101,6 +127,52 @@ def test_what_is_shared_takes_nothing_s_place(host: Host, shared: dict[str, list
         agent.ask("declare", **release.declaration())
     assert refused.value.kind == "refused"
     assert host.journal() == []
+
+
+def test_names_that_differ_by_case_are_two_names(host: Host) -> None:
+    """As they are on every Linux; and what isn't a control character may stand in a name, also a dash inside."""
+    agent = host.locked()
+    files = {"app/README": b"1", "app/readme": b"2", "app/x/caf\u00e9-1 \u200d.txt": b"3", "app/.github/a": b"4"}
+    release = Release(1, "v1", files, links={"app/l": "x/../readme", "app/up": "l"}, start=[])
+    stage_until(agent, release, "tree")
+    folder = host.path("releases", release.id)
+    assert {path: (folder / path).read_bytes() for path in files} == files
+    assert (folder / "app/up").read_text() == "2"
+
+
+def test_a_deep_tree_can_be_staged_and_removed(host: Host) -> None:
+    """As deep as a path may be long: no limit of descriptors, frames or path lengths is met."""
+    agent = host.locked()
+    release = Release(1, "v1", {"app/" + "d/" * 500 + "f": b"deep"}, start=[])
+    for verb in ("declare", "put", "tree", "furnish", "seal"):
+        if verb == "declare":
+            missing = agent.ask("declare", **release.declaration())["missing"]
+        elif verb == "put":
+            agent.put(missing, release.packed([key for key, _ in missing]))
+        else:
+            agent.ask(verb, release=release.id)
+    assert agent.ask("verify", release=release.id)["drift"] == []
+    agent.ask("unstage", release=release.id)
+    assert names(host.path("releases")) <= {"by-serial"}
+
+
+def test_a_million_entries_are_refused_in_one_message(host: Host) -> None:
+    """Also in portions: what a base has counts too. Memory stays in proportion to what was sent."""
+    agent = host.locked()
+    rows = [[f"app/{n}", "l", "x"] for n in range(200_001)]
+    with pytest.raises(AgentError, match="at most 200000") as refused:
+        agent.ask("declare", **{**blog(1).declaration(), "put": rows, "manifest": "0" * 64})
+    assert refused.value.kind == "refused"
+    base = Release(1, "v1", {"app/0": b""}, links={row[0]: "0" for row in rows[1:150_000]}, start=[])
+    agent.ask("declare", **base.declaration())
+    more = Release(2, "v2", {"app/0": b""}, links={row[0]: "0" for row in rows[1:]}, start=[])
+    with pytest.raises(AgentError, match="more than 200000 entries") as refused:
+        agent.ask("declare", **more.declaration(base))
+    assert refused.value.kind == "refused"
+    assert names(host.path("releases")) <= {base.id, "by-serial"}
+    million = [[f"app/{n}", "l", "x"] for n in range(1_000_000)]
+    with pytest.raises(AgentError, match="at most 200000"):
+        agent.ask("declare", **{**blog(1).declaration(), "put": million, "manifest": "0" * 64})
 
 
 def test_a_stream_with_other_content_names_no_object(host: Host) -> None:
