@@ -25,11 +25,18 @@ NOT_SEALED = "not in the release"
 
 
 def journal_rows(context: Context) -> list[dict[str, Any]]:
-    """The journal as it was when the session first asked."""
-    if "rows" not in context.opened:
-        context.opened["rows"] = context.journal.rows()
-    found: list[dict[str, Any]] = context.opened["rows"]
-    return found
+    """The journal's rows; read once while nobody appends."""
+    try:
+        seen = os.lstat(context.layout.journal)
+    except OSError:
+        return []
+    now = (seen.st_ino, seen.st_size, seen.st_ctime_ns)
+    known, found = context.opened.get("rows", (None, []))
+    if known != now:
+        found = context.journal.rows()
+        context.opened["rows"] = now, found
+    rows_found: list[dict[str, Any]] = found
+    return rows_found
 
 
 def told(root: str, parts: Iterable[Callable[[], Iterable[Row]]]) -> Iterator[Row]:

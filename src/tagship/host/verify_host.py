@@ -135,8 +135,8 @@ class _Host:
         running = presence.parts(layout)
         for release in sorted(running):
             if release != current and not self._busy:
-                parts = ", ".join("{} (pid {})".format(part, pids[0]) for part, pids in running[release].items())
-                yield ["releases/" + release, "isn't current and still runs: {}".format(parts)]
+                parts = ["{} (pid {})".format(part, pids[0]) for part, pids in sorted(running[release].items())]
+                yield ["releases/" + release, "isn't current and still runs: {}".format(", ".join(parts))]
         declared = stored.whole(layout, current) if current is not None else None
         if current is None or declared is None:
             return
@@ -279,15 +279,16 @@ class _Host:
     def _tools(self) -> Iterator[Row]:
         """What builds virtualenvs: installers as they were unpacked, wheels by their digests."""
         layout = self._layout
+        kept = []
         for sha256 in files.names(layout.tools):
-            folder = os.path.join(layout.tools, sha256)
-            note = files.read_object(os.path.join(folder, "tool.json"))
-            for name in files.names(folder):
-                path = os.path.join(folder, name)
-                if name != "tool.json" and self._hashes.of(path, os.lstat(path)) != note.get("sha256"):
-                    yield [self._below(path), "changed"]
+            note = files.read_object(os.path.join(layout.tools, sha256, "tool.json"))
+            names = [name for name in files.names(os.path.join(layout.tools, sha256)) if name != "tool.json"]
+            kept += [(os.path.join(layout.tools, sha256, name), note.get("sha256")) for name in names]
         for sha256 in files.names(layout.wheels):
-            for name in files.names(os.path.join(layout.wheels, sha256)):
-                path = os.path.join(layout.wheels, sha256, name)
-                if self._hashes.of(path, os.lstat(path)) != sha256:
-                    yield [self._below(path), "isn't what its name says"]
+            names = files.names(os.path.join(layout.wheels, sha256))
+            kept += [(os.path.join(layout.wheels, sha256, name), sha256) for name in names]
+        for path, sha256 in kept:
+            status = os.lstat(path)
+            fault = "changed" if self._hashes.of(path, status) != sha256 else self._guard.fault(status)
+            if fault:
+                yield [self._below(path), fault]

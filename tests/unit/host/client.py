@@ -37,7 +37,11 @@ class Agent:
     """An agent in a subprocess, spoken to over its stdin and stdout."""
 
     def __init__(
-        self, home: Path, python: str = sys.executable, words: Sequence[str] = (), more: Sequence[str] = (boot.FRONT, boot.VERIFY)
+        self,
+        home: Path,
+        python: str = sys.executable,
+        words: Sequence[str] = (),
+        more: Sequence[str] = (boot.FRONT, boot.VERIFY),
     ) -> None:
         self.process = subprocess.Popen(
             [*boot.argv(python), *words],
