@@ -146,6 +146,11 @@ class Context:
         """Journal a row, on disk before this returns; the change that it is the first of begins with it."""
         self._write({"event": event, "release": release, **more})
 
+    def note_all(self, event: str, releases: list[str]) -> None:
+        """`note` of each, with one wait for the disk."""
+        if releases:
+            self._write(*({"event": event, "release": release} for release in releases))
+
     def begin(self) -> None:
         """Journal that the change begins, unless it has: before whatever journals no intent of its own."""
         self._write()

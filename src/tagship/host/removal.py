@@ -5,7 +5,20 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from tagship.host import assets, damage, envs, files, furnish, generated, known, presence, service, stored, survey
+from tagship.host import (
+    assets,
+    damage,
+    envs,
+    files,
+    furnish,
+    generated,
+    known,
+    presence,
+    service,
+    stored,
+    survey,
+    units,
+)
 from tagship.host.context import Args, Context
 from tagship.host.declare import open_objects
 from tagship.host.faults import refused
@@ -48,7 +61,10 @@ def prune(context: Context, args: Args) -> dict[str, Any]:
     left = [name for name in ours if name in ends and standings[name].state == "left"]
     kept = {current, *left, *good[-max(keep, 1) :], *presence.live(layout)}
     removed = [name for name in ours if name not in kept]
-    remove(context, removed, "removed")
+    waiting = service.waiting(context)
+    for release in [name for name in removed if units.serial(name) in waiting]:
+        service.stop(context, release, 0)
+    _remove(context, removed, "removed")
     _collect(context)
     _drop_logs(layout)
     envs.prune(layout)
@@ -72,7 +88,7 @@ def abandon(context: Context) -> None:
 
 
 def _withdraw(context: Context, releases: list[str], event: str) -> dict[str, list[str]]:
-    """`remove` releases that never were, or no longer are, to be used; journals and gives what they have damaged."""
+    """Stop and remove releases that never were, or no longer are, to be used; journals and gives their damage."""
     layout = context.layout
     found: dict[str, list[str]] = {}
     for release in releases:
@@ -83,32 +99,36 @@ def _withdraw(context: Context, releases: list[str], event: str) -> dict[str, li
             context.note("damaged", other, culprit=release, paths=paths[:_TOLD])
             found[other] = sorted({*found.get(other, []), *paths})
         damage.forget_unpacked(layout, damaged)
-    remove(context, releases, event)
+    _remove(context, releases, event)
     return {other: paths[:_TOLD] for other, paths in found.items()}
 
 
-def remove(context: Context, releases: list[str], event: str) -> None:
-    """Stop and remove releases, and journal `event` of each; one that never was, or went before, is passed over.
+def _remove(context: Context, releases: list[str], event: str) -> None:
+    """Remove releases of which nothing runs, and journal `event` of each; their objects stay.
 
-    Their objects stay.
+    One that never was, or went before, is passed over.
     """
     layout = context.layout
     standings = known.standings(layout, context.journal)
     ours = set(_ours(layout, standings))
-    for release in releases:
-        context.lifeline.check()
-        service.stop(context, release, 0)
-        if layout.ready is None:
-            files.remove_tree(layout.run(release))
-        if release in ours:
-            _drop_generated(context, release)
-            _clear(layout, release)
-        furnish.unlink_serials(layout, release)
-        standing = standings.get(release)
-        if release in ours or (standing is not None and standing.there):
-            context.note(event, release)
-        context.declared.discard(release)
-        context.started.discard(release)
+    gone: list[str] = []
+    try:
+        for number, release in enumerate(releases):
+            context.lifeline.check()
+            context.progress(number, len(releases), "releases")
+            if layout.ready is None:
+                files.remove_tree(layout.run(release))
+            if release in ours:
+                _drop_generated(context, release)
+                _clear(layout, release)
+            furnish.unlink_serials(layout, release)
+            standing = standings.get(release)
+            if release in ours or (standing is not None and standing.there):
+                gone.append(release)
+            context.declared.discard(release)
+            context.started.discard(release)
+    finally:
+        context.note_all(event, gone)
     if releases:
         assets.collect(layout, stored.all_declared(layout), open_objects(context))
 

@@ -132,6 +132,13 @@ def stop(context: Context, release: str, patience: float) -> Stopped:
     return Stopped(cut, killed)
 
 
+def waiting(context: Context) -> set[str]:
+    """The serials of which systemd keeps anything up; where plain processes serve, nobody keeps them up."""
+    layout = context.layout
+    names = units.loaded(context.lifeline, layout) if layout.ready else []
+    return {name.partition(".")[0] for name in names}
+
+
 def _instances(context: Context, release: str, parts: dict[str, list[int]]) -> list[str]:
     """What there is to stop: all that belong to it where one lives, else what waits to be started again."""
     layout = context.layout

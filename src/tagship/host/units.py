@@ -96,9 +96,12 @@ class Units:
         return helper.quietly(self._context.lifeline, words)[1]
 
 
-def loaded(lifeline: Lifeline, layout: Layout, release: str) -> list[str]:
-    """The release's instances that systemd keeps up: also one that waits to be started again, and has no process."""
-    pattern = "{}@{}".format(helper.must(layout).unit, serial(release))
+def loaded(lifeline: Lifeline, layout: Layout, release: Optional[str] = None) -> list[str]:
+    """Instances, the release's or all, that systemd keeps up: also one that waits to be started again.
+
+    That has no process.
+    """
+    pattern = "{}@{}".format(helper.must(layout).unit, "*" if release is None else serial(release))
     words = ["systemctl", "list-units", "--all", "--plain", "--no-legend"]
     status, said = helper.quietly(lifeline, [*words, pattern + ".service", pattern + ".*.service"])
     rows = [] if status else [line.split() for line in said]
