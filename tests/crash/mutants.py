@@ -36,12 +36,20 @@ class Mutant:
     patches: tuple[Patch, ...]
 
 
+NO_SYNC = (Patch("host/seal.py", "    _sync(context, folder)\n", ""),)
+
 MUTANTS = (
     Mutant(
         "no fsync before the flip",
         "synced-before-it-is-public",
         "was never synced",
-        (Patch("host/seal.py", "    _sync(context, folder)\n", ""),),
+        NO_SYNC,
+    ),
+    Mutant(
+        "no fsync before the flip, and the power is cut",
+        "power-cut",
+        "O1 local: ",
+        NO_SYNC,
     ),
     Mutant(
         "test-then-write lock",

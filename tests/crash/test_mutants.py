@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from crash.__main__ import lacking
+from crash.matrix import ROWS
 from crash.mutants import MUTANTS, Mutant, copy
 
 HERE = Path(__file__).parents[2]
@@ -34,16 +35,16 @@ def run(package: Path, row: str) -> tuple[dict[str, Any], str]:
     return line, done.stderr
 
 
-@pytest.fixture(autouse=True)
-def strace() -> None:
-    """Two of the rows look through it."""
-    if shutil.which("strace") is None:
-        pytest.skip("needs strace (LAB=1 make test installs it)")
+def skip_without(row: str) -> None:
+    """Skip where the row can't run."""
+    if why := lacking(ROWS[row]):
+        pytest.skip(why)
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
 def test_a_mutant_is_caught(tmp_path: Path, mutant: Mutant) -> None:
     """Its row reports a violation that says what is wrong."""
+    skip_without(mutant.row)
     line, said = run(copy(tmp_path, *mutant.patches), mutant.row)
     assert line["violations"] > 0
     assert mutant.says in said, said
@@ -53,5 +54,6 @@ def test_a_mutant_is_caught(tmp_path: Path, mutant: Mutant) -> None:
 @pytest.mark.parametrize("row", sorted({mutant.row for mutant in MUTANTS}))
 def test_a_copy_without_a_mutation_is_not(tmp_path: Path, row: str) -> None:
     """The same rows, the same way of running them, and nothing is broken."""
+    skip_without(row)
     line, said = run(copy(tmp_path), row)
     assert line["violations"] == 0, said

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 from crash import seen
 from crash.matrix import Trial, Violated, fault
@@ -81,7 +82,7 @@ def _agent(home: Path, root: Path) -> Iterator[Agent]:
     home.mkdir()
     agent = Agent(home)
     try:
-        asked = {"python": "python3", "links": [], "env": None, "front": "127.0.0.1:1"}
+        asked: dict[str, Any] = {"python": "python3", "links": [], "env": None, "front": "127.0.0.1:1"}
         agent.ask("survey", root=str(root), app="blog", stage="local", **asked)
         yield agent
     finally:
@@ -144,7 +145,7 @@ def _lost(ended: Ended, winner: str, tag: str) -> None:
 
 def _snapshot(root: Path) -> dict[str, tuple[int, ...]]:
     """Everything below `root`: mode, size, inode and times of change."""
-    found = {}
+    found: dict[str, tuple[int, ...]] = {}
     for path in sorted(root.rglob("*")):
         status = path.lstat()
         found[str(path)] = (status.st_mode, status.st_size, status.st_ino, status.st_mtime_ns)
