@@ -122,7 +122,7 @@ class Site:
 
     def setup(self) -> None:
         """`fab setup`."""
-        made = Setup(self.project, NAME, self.stage, ignore).run(admin="root", key=None, dry=False)
+        made = Setup(self.project, NAME, self.stage, ignore).run(admin="root", key=None, dry=False, owner="me@here")
         assert made.exit == 0, made
 
     def fleet(self) -> Fleet:

@@ -307,6 +307,7 @@ def test_a_client_that_dies_midway_leaves_the_host_as_it_was(host: Host, stage: 
         host.run("test", "-e", f"/etc/tagship/.{USER}.unfinished")
         second = stage.setup()
         assert (second.exit, second.result["outcome"]) == (6, "locked"), second.events
+        assert second.error["holder"].items() >= {"release": USER, "verb": "setup"}.items()
         dying.kill()
     until(
         lambda: host.run("test", "-e", f"/etc/tagship/.{USER}.unfinished", check=False).returncode != 0,

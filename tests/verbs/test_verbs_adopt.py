@@ -47,7 +47,18 @@ def test_a_host_that_does_not_answer_is_refused(project: Project) -> None:
     )
     assert told.exit == 3
     told = project.told(
-        "fab", "adopt", "--stage", "far", "--key", "key.pub", "--upstream", "127.0.0.1:8001", "--site", "old"
+        "fab",
+        "adopt",
+        "--stage",
+        "far",
+        "--key",
+        "key.pub",
+        "--upstream",
+        "127.0.0.1:8001",
+        "--site",
+        "old",
+        "--wait",
+        "1s",
     )
     assert told.exit == 3
     told = project.told("fab", "--dry", "adopt", "--stage", "far", "--undo", "--admin", "ada", "--key", "key.pub")

@@ -37,7 +37,7 @@ def test_a_stage_of_plain_processes_needs_none(project: Project) -> None:
 def test_a_host_that_does_not_answer_is_refused(project: Project) -> None:
     """With the admin's name in the command to try, and nothing half done."""
     told = project.told(
-        "fab", "setup", "--stage", "far", "--limit", "127.0.0.1", "--admin", "ada", "--key", "key.pub"
+        "fab", "setup", "--stage", "far", "--limit", "127.0.0.1", "--admin", "ada", "--key", "key.pub", "--wait", "1s"
     )
     assert told.exit == 3, told.events
     assert "ada@127.0.0.1" in told.error["cure"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,32 +41,44 @@ class Adopt:
     admin: str
     key: Path | None
 
-    def run(self, old: Old, *, dry: bool) -> Outcome:
+    def run(self, old: Old, *, dry: bool, wait: float = 0) -> Outcome:
         """Take it over; `dry` stops once it is told what was found and what would be done.
 
-        Raises, with nothing changed, `UsageError`, `ConfigError`, `HostRefused`, `Refused`, `Locked`.
+        `wait` is seconds to queue where somebody else is at work. Raises, with nothing changed, `UsageError`,
+        `ConfigError`, `HostRefused`, `Refused`, `Locked`.
         """
         from tagship.ship.adopt.carrying import adopt  # Fabric and Jinja2, only where there are hosts
 
         order, agents = self._order(self._wishes(old))
         with agents:
-            return adopt(agents, self._connect, order, self.fleet.listener, dry=dry)
+            return self._in_turn(
+                agents, order, dry, wait, lambda: adopt(agents, self._connect, order, self.fleet.listener, dry=dry)
+            )
 
-    def undo(self, *, dry: bool) -> Outcome:
+    def undo(self, *, dry: bool, wait: float = 0) -> Outcome:
         """Give it back: first a rollback to what was adopted, if something else is live. Raises as `run`."""
         from tagship.ship.adopt.undoing import give_back, notes_of  # as above
 
         order, agents = self._order(Wishes(None, None, (), None))
-        with agents:
+
+        def work() -> Outcome:
             notes = notes_of(agents, order)
             live = give_back(agents, self._connect, order, notes, self.fleet.listener, dry=True)
             if dry or live.outcome == "unchanged":
                 return live
             if live.previous != live.release:
-                rolled = self.fleet.rollback(live.release)
+                rolled = self.fleet.rollback(live.release, wait=wait)
                 if rolled.error is not None:
                     return rolled
             return give_back(agents, self._connect, order, notes, self.fleet.listener, dry=False)
+
+        with agents:
+            return self._in_turn(agents, order, dry, wait, work)
+
+    def _in_turn(self, agents: Agents, order: Order, dry: bool, wait: float, work: Callable[[], Outcome]) -> Outcome:
+        from tagship.ship.setup.turns import outfit_in_turn  # as above
+
+        return work() if dry else outfit_in_turn(agents, order.name, wait, self.fleet.listener, work)
 
     def _connect(self) -> Fleet:
         project = self.fleet.project

@@ -27,21 +27,27 @@ class Setup:
     stage: Stage
     listener: Listener
 
-    def run(self, *, admin: str, key: Path | None, dry: bool) -> Outcome:
+    def run(self, *, admin: str, key: Path | None, dry: bool, owner: str, wait: float = 0) -> Outcome:
         """Look at every host as `admin`, tell what differs, and make it; `dry` stops once that is told.
 
-        `key` is a file of public keys that are let in, instead of those of the identities used. Raises, with nothing
-        changed, `UsageError`, `ConfigError`, `HostRefused`, `Refused`.
+        `key` is a file of public keys that are let in, instead of those of the identities used; `wait` is seconds to
+        queue where another setup is under way, of which `owner` is told. Raises, with nothing changed, `UsageError`,
+        `ConfigError`, `HostRefused`, `Refused`, `Locked`.
         """
         from tagship.ship.setup.agents import Agents  # Fabric and Jinja2, only where there are hosts
         from tagship.ship.setup.carrying import set_up
+        from tagship.ship.setup.turns import outfit_in_turn
         from tagship.ship.setup.wanted import wanted
 
         admins, settings = self.hosts(admin, key)
         outfits = {host: wanted(of) for host, of in settings.items()}
         name = f"{self.project.config.app.name}-{self.name}"
         with Agents(admins, parallel=self.stage.rollout.parallel) as agents:
-            return set_up(agents, name, self.name, outfits, self.listener, dry=dry)
+
+            def work() -> Outcome:
+                return set_up(agents, name, self.name, outfits, self.listener, owner=owner, dry=dry)
+
+            return work() if dry else outfit_in_turn(agents, name, wait, self.listener, work)
 
     def hosts(self, admin: str, key: Path | None) -> tuple[list[Admin], dict[str, Settings]]:
         """How `admin` reaches every host, and what its outfit depends on. Raises `UsageError`, `ConfigError`."""

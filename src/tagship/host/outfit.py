@@ -6,7 +6,6 @@ asks is root here; what another user could have put into the way is refused, not
 
 from __future__ import annotations
 
-import fcntl
 import os
 from typing import Any, Callable
 
@@ -22,6 +21,7 @@ from tagship.host import (
 from tagship.host.context import Args, Context
 from tagship.host.faults import Gone, Problem, failed, from_os_error, usage
 from tagship.host.lifeline import Lifeline
+from tagship.host.lock import Lock, read_holder
 from tagship.host.outfit_work import State, Work
 
 LOCK = "/run/tagship-setup.lock"
@@ -61,6 +61,7 @@ def look(context: Context, args: Args) -> dict[str, Any]:
         "states": [state._asdict() for state in states],
         "refusals": [{"what": problem.what, "cure": problem.cure} for problem in refusals],
         "unfinished": os.path.lexists(note(args)),
+        "holder": read_holder(LOCK),
     }
 
 
@@ -70,9 +71,8 @@ def apply(context: Context, args: Args) -> dict[str, Any]:
     `changes` are the numbers of the resources that differed when the plan was made: if others do now, it is refused.
     """
     work, resources, path = Work(context), rows(args), note(args)
-    lock = os.open(LOCK, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    lock = take_lock(args, "setup")
     try:
-        take_lock(lock)
         states, refusals = look_at(work, resources)
         if refusals:
             raise refusals[0]
@@ -83,7 +83,7 @@ def apply(context: Context, args: Args) -> dict[str, Any]:
         files.write(path, b"")  # until its end: a setup that was cut off is known by it, and all acts are done again
         make_all(work, resources, set(changes), lambda: files.remove(path))
     finally:
-        os.close(lock)
+        lock.free()
     return {"made": len(changes)}
 
 
@@ -140,11 +140,8 @@ def note(args: Args) -> str:
     return os.path.join(NOTES, ".{}.unfinished".format(os.path.basename(args.text("name"))))
 
 
-def take_lock(lock: int) -> None:
-    """One setup at a time. Raises `locked`."""
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise Problem(
-            "locked", "another setup is under way there", "wait until it has ended, then try again"
-        ) from None
+def take_lock(args: Args, verb: str) -> Lock:
+    """One setup at a time on a host, whatever its stage. Raises `locked`, telling by whom and for which stage."""
+    lock = Lock(LOCK)
+    lock.take(args.optional("owner") or "root", args.text("name"), verb)
+    return lock

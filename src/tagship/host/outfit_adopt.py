@@ -57,7 +57,7 @@ def take(context: Context, args: Args) -> dict[str, Any]:
     put back; `root` tells whose they are.
     """
     work, rows, note = Work(context), outfit.rows(args), outfit.note(args)
-    parts = _parts(context, note)
+    parts = _parts(context, args)
     states, refusals = outfit.look_at(work, rows)
     if refusals:
         raise refusals[0]
@@ -91,15 +91,13 @@ def keep(context: Context, args: Args) -> dict[str, Any]:
     return {}
 
 
-def _parts(context: Context, note: str) -> list[Work]:
+def _parts(context: Context, args: Args) -> list[Work]:
     found: Optional[list[Work]] = context.opened.get(_PARTS)
     if found:
         return found
     if _LOCK not in context.opened:
-        held = os.open(outfit.LOCK, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        outfit.take_lock(held)
-        context.opened[_LOCK] = held
-        context.endings.append(lambda: _put_all_back(context, note))
+        context.opened[_LOCK] = outfit.take_lock(args, "adopt")
+        context.endings.append(lambda: _put_all_back(context, outfit.note(args)))
     parts: list[Work] = context.opened.setdefault(_PARTS, [])
     return parts
 
@@ -119,7 +117,7 @@ def _end(context: Context, args: Args) -> None:
     held = context.opened.pop(_LOCK, None)
     if held is not None:
         files.remove(outfit.note(args))
-        os.close(held)
+        held.free()
 
 
 def _stop(work: Work, units: str, path: str) -> None:

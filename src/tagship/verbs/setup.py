@@ -10,6 +10,7 @@ from invoke.context import Context
 from invoke.tasks import task
 
 from tagship.config import LOCAL_STAGE
+from tagship.verbs import console
 from tagship.verbs.staged import HELP, is_dry, on_stage
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 _ADMIN = {
     "admin": "who logs in to set up: root, or somebody who may `sudo` without a password",
     "key": "a file of public keys to let in who deploys, instead of those that you log in with",
+    "wait": console.WAIT,
 }
 
 
@@ -30,16 +32,19 @@ def setup(
     admin: str = "root",
     key: str = "",
     limit: str = "",
+    wait: str = "",
     json: bool = False,
 ) -> None:
     """Make hosts ready for deploys: users, units, nginx."""
 
     def work(fleet: OnStage, report: Report) -> Outcome:
         from tagship.app.setup import Setup  # only when the verb runs, so that `fab --list` stays quick
+        from tagship.app.stage import owner
 
         given = Path(key).expanduser() if key else None
         made = Setup(fleet.project, fleet.name, fleet.stage, report)
-        return made.run(admin=admin, key=given, dry=is_dry(context))
+        patience = console.duration("--wait", wait)
+        return made.run(admin=admin, key=given, dry=is_dry(context), owner=owner(), wait=patience)
 
     on_stage(context, json, stage, limit, work)
 
@@ -65,6 +70,7 @@ def adopt(
     admin: str = "root",
     key: str = "",
     limit: str = "",
+    wait: str = "",
     json: bool = False,
 ) -> None:
     """Take over what serves already, without a gap; or give it back."""
@@ -73,9 +79,9 @@ def adopt(
         from tagship.app.adopt import Adopt, Old  # as above
 
         given = Path(key).expanduser() if key else None
-        adoption = Adopt(fleet, admin, given)
+        adoption, patience = Adopt(fleet, admin, given), console.duration("--wait", wait)
         if undo:
-            return adoption.undo(dry=is_dry(context))
-        return adoption.run(Old(upstream, public, tuple(share), site), dry=is_dry(context))
+            return adoption.undo(dry=is_dry(context), wait=patience)
+        return adoption.run(Old(upstream, public, tuple(share), site), dry=is_dry(context), wait=patience)
 
     on_stage(context, json, stage, limit, work)

@@ -82,7 +82,7 @@ def adopt(agents: Agents, connect: Callable[[], Fleet], order: Order, listener: 
     if dry:
         return outcome_of("planned", agents, began, release)
     with Interrupts() as interrupts:
-        taking = Taking(agents, order.name, listener, interrupts)
+        taking = Taking(agents, order.name, listener, interrupts, owner=order.made.by)
         adoption = _Adoption(taking, order, release, parts, plans, found, listener)
         try:
             adoption.run(connect)

@@ -17,9 +17,10 @@ Undo = Callable[[], None]
 class Taking:
     """Carries phases out on `agents`' hosts, side by side; remembers by host how to put each back."""
 
-    def __init__(self, agents: Agents, name: str, listener: Listener, interrupts: Interrupts) -> None:
+    def __init__(self, agents: Agents, name: str, listener: Listener, interrupts: Interrupts, *, owner: str) -> None:
         self.agents = agents
         self._name = name
+        self._owner = owner
         self._tell = listener
         self._interrupts = interrupts
         self._owed: dict[str, list[tuple[str, Undo]]] = {}
@@ -43,7 +44,7 @@ class Taking:
 
     def take(self, host: str, resources: tuple[Resource, ...], **more: Any) -> None:
         """Have the agent make `resources`; that is put back by itself if it fails, and owed if it doesn't."""
-        args = {"name": self._name, "resources": [one.row() for one in resources], **more}
+        args = {"name": self._name, "owner": self._owner, "resources": [one.row() for one in resources], **more}
         self.agents.call(host, "take", args, lambda _done, _total, _unit: None)
         self.owe(host, "files", lambda: self._back(host))
 

@@ -57,7 +57,7 @@ def give_back(
         if others:
             raise Refused(f"{others[0]} is live", where=order.facts.name, cure=f"fab rollback --to {release} first")
         with Interrupts() as interrupts:
-            taking = Taking(agents, order.name, listener, interrupts)
+            taking = Taking(agents, order.name, listener, interrupts, owner=order.made.by)
             try:
                 take_all(fleet, Claim(order.made.by, release, "adopt"), listener)
                 _run(taking, fleet, order, release, parts)

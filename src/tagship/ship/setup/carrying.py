@@ -28,11 +28,12 @@ Outfits = Mapping[str, tuple[Resource, ...]]
 
 
 def set_up(
-    agents: Agents, name: str, stage: str, outfits: Outfits, listener: Listener, *, dry: bool = False
+    agents: Agents, name: str, stage: str, outfits: Outfits, listener: Listener, *, owner: str, dry: bool = False
 ) -> Outcome:
     """Make every host as its outfit says; `dry` stops once the plan is told. `name` is APP-STAGE.
 
-    Raises, with nothing changed anywhere, `HostRefused` and `Refused`. The outcome is `ready`, `unchanged`, `planned`
+    `owner` is told to whoever finds hosts locked. Raises, with nothing changed anywhere, `HostRefused`, `Refused` and
+    `Locked`. The outcome is `ready`, `unchanged`, `planned`
     or has an error: `Restored`, `Degraded`, `Interrupted`.
     """
     began = time.monotonic()
@@ -44,7 +45,7 @@ def set_up(
         return _outcome("unchanged", agents, {}, began)
     if dry:
         return _outcome("planned", agents, {}, began)
-    return _apply(agents, name, todo, listener, began)
+    return _apply(agents, name, todo, listener, began, owner)
 
 
 def read_plans(agents: Agents, name: str, outfits: Outfits) -> tuple[HostPlan, ...]:
@@ -73,13 +74,16 @@ def _question(name: str, resources: tuple[Resource, ...]) -> dict[str, object]:
     return {"name": name, "resources": [resource.row() for resource in resources]}
 
 
-def _apply(agents: Agents, name: str, todo: Mapping[str, HostPlan], listener: Listener, began: float) -> Outcome:
+def _apply(
+    agents: Agents, name: str, todo: Mapping[str, HostPlan], listener: Listener, began: float, owner: str
+) -> Outcome:
     with Interrupts() as interrupts:
 
         def one(host: str) -> None:
             if interrupts.wished:
                 raise Interrupted("not begun")
-            args = {**_question(name, todo[host].resources), "changes": list(todo[host].changes)}
+            changes = list(todo[host].changes)
+            args = {**_question(name, todo[host].resources), "changes": changes, "owner": owner}
 
             def progress(done: int, total: int, unit: str) -> None:
                 data = {"step": "making it ready", "done": done, "total": total, "unit": unit}
