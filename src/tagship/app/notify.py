@@ -61,6 +61,7 @@ class News:
             "previous": row["previous"],
             "who": self.who,
             "hosts": row["hosts"],
+            **({"away": row["away"]} if "away" in row else {}),
             "seconds": row["seconds"],
             "urls": {kind: {"count": len(urls), "urls": urls[:URLS_SHOWN]} for kind, urls in self._changes()},
             "error": error and {"where": error.where, "what": error.what, "cure": error.cure, "tail": error.tail},
@@ -78,6 +79,7 @@ class News:
         if outcome.error is not None:
             lines += [f"`{host.host}`: {host.release or 'no release'}" for host in outcome.hosts if not host.ok]
             lines += ["```", *self._said(), "```"]
+        lines += [f"`{known.host}`: {known.words}" for known in outcome.away]
         for kind, urls in self._changes():
             if urls:
                 more = f" and {len(urls) - URLS_SHOWN} more" if len(urls) > URLS_SHOWN else ""

@@ -10,6 +10,7 @@ from contract.fake import AT
 from unit.ship.fleets import Lab, lab, shipment
 from unit.ship.test_plans import survey
 
+from tagship.app.notify import News
 from tagship.errors import Refused, TagshipError
 from tagship.events import ignore
 from tagship.ship import changing, connecting, roster
@@ -228,6 +229,16 @@ def test_an_empty_host_joins_by_the_next_deploy() -> None:
     assert seen(made)["web3"].words == f"missed 0001-v1 (me@here, {AT}); nothing is live there"
     assert made.deploy("v1").release == "0002-v1"
     assert currents(made) == ["0002-v1"] * 3
+
+
+def test_webhooks_hear_who_was_left_alone() -> None:
+    """In the JSON as in the words for people; where nobody was, nothing of it."""
+    made = three_at_v1()
+    outcome = made.deploy("v2", skip=["web3"])
+    told = News("blog", "production", "deploy", "me@here", outcome, "v2")
+    assert [away["host"] for away in told.row()["away"]] == ["web3"]
+    assert "`web3`: left alone (--skip); missed 0002-v2 (me@here); stood at 0001-v1 when last seen" in told.text()
+    assert "away" not in News("blog", "production", "deploy", "me@here", made.deploy("v3"), "v3").row()
 
 
 # --- out of reach
