@@ -6,14 +6,11 @@ import os
 import stat
 from typing import Any
 
-from tagship.host import access, files, reserve, survey
+from tagship.host import access, files, litter, reserve, survey
 from tagship.host.context import Args, Context
 from tagship.host.faults import refused
 from tagship.host.journal import Change, last_change
 from tagship.host.lock import read_holder
-from tagship.host.objects import Objects
-
-TRASH = ".gone-"
 
 
 def lock(context: Context, args: Args) -> dict[str, Any]:
@@ -32,7 +29,7 @@ def lock(context: Context, args: Args) -> dict[str, Any]:
         survey.check_owner(layout, context.app, context.stage)
         if not files.read_object(layout.owner):
             files.write_json(layout.owner, {"app": context.app, "stage": context.stage})
-        _sweep(context)
+        litter.clear(layout)
         if verb == "deploy":
             reserve.keep(layout)
     except BaseException:
@@ -70,20 +67,3 @@ def _make(path: str, mode: int, *, units: bool) -> None:
         own = (found.st_uid, found.st_gid) == (os.geteuid(), os.getegid())  # one given to a group is as it should be
         if units and own and stat.S_IMODE(found.st_mode) != mode:
             os.chmod(path, mode)  # it may have served plain processes, which need less
-
-
-def _sweep(context: Context) -> None:
-    layout = context.layout
-    objects = Objects(layout.objects)
-    try:
-        objects.sweep()
-    finally:
-        objects.close()
-    for name in files.names(layout.releases):
-        if name.startswith(TRASH):
-            files.remove_tree(os.path.join(layout.releases, name))
-    for name in files.names(layout.serials):
-        if not os.path.exists(os.path.join(layout.serials, name)):
-            files.remove(os.path.join(layout.serials, name))
-    for path in (layout.current + ".new", layout.owner + ".new", layout.front + ".new"):
-        files.remove(path)

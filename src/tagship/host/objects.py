@@ -18,6 +18,8 @@ from tagship.host import files
 from tagship.host.faults import Problem, failed, usage
 
 KEY = re.compile(r"[0-9a-f]{64}x?\Z")
+PART = ".new-"
+"""How the name of an object begins until its hash is right."""
 _PIECE = 1 << 20
 _EPOCH = 946_684_800  # 2000-01-01, so that no server sees a time to come
 _SPAN = 1 << 29  # 17 years
@@ -44,12 +46,6 @@ class Objects:
     def close(self) -> None:
         """Let go of the folder."""
         os.close(self.fd)
-
-    def sweep(self) -> None:
-        """Remove what a killed `put` left half written. Only for the holder of the lock."""
-        for name in files.names(self.path):
-            if name.startswith(".new-"):
-                os.unlink(name, dir_fd=self.fd)
 
     def missing(self, wanted: dict[str, int]) -> tuple[list[str], list[str]]:
         """Of `wanted` (key to bytes): the keys that aren't here, and those of them whose content is wrong."""
@@ -155,7 +151,7 @@ class Objects:
                 self._receive_one(key, size, file)
 
     def _receive_one(self, key: str, size: int, stream: Union["_Unpacked", BinaryIO]) -> None:
-        name = ".new-" + key
+        name = PART + key
         fd = self._create(name)
         try:
             try:

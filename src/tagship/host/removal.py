@@ -24,7 +24,7 @@ from tagship.host.declare import open_objects
 from tagship.host.faults import refused
 from tagship.host.journal import Standing
 from tagship.host.layout import Layout
-from tagship.host.locking import TRASH
+from tagship.host.litter import TRASH
 
 _TOLD = 20  # paths of one release that are told of
 _LOGS = 20  # serials whose logs are kept in any case
@@ -78,6 +78,7 @@ def abandon(context: Context) -> None:
     """
     if not context.lock.held:
         return
+    context.progress = lambda *_: None  # there is nobody to tell
     try:
         current = survey.read_current(context.layout)[1]
         for release in sorted(context.started - context.declared - {current}):

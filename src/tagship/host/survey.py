@@ -23,7 +23,7 @@ def survey(context: Context, args: Args) -> dict[str, Any]:
     _check_owner(Layout(root), app, stage)
     context.open(root, app, stage)
     # After the checks that refuse:
-    from tagship.host import envs, health, interpreter, presence, probe, roster, vitals
+    from tagship.host import envs, health, interpreter, litter, presence, probe, roster, vitals
 
     layout = context.layout
     front = probe.Front.read(args)
@@ -56,6 +56,7 @@ def survey(context: Context, args: Args) -> dict[str, Any]:
         "front": _front(layout, front),
         "service": context.ready.row if context.ready else None,
         "lock": lock.read_holder(layout.lock),
+        "litter": len(litter.find(layout)),
         "missing": [link for link in args.texts("links") if not os.path.exists(os.path.join(layout.shared, link))],
         "env": "ok" if env is None else envfile.fault(os.path.join(layout.shared, env), layout.ready),
         "versions": {"newest": envs.newest(layout), "used": envs.used(layout)},

@@ -31,6 +31,7 @@ class Verb(NamedTuple):
 VERBS = {
     "survey": Verb("survey", "survey", needs_lock=False),
     "lock": Verb("locking", "lock", needs_lock=False, reserved=True),
+    "sweep": Verb("litter", "sweep"),
     "unlock": Verb("locking", "unlock", needs_lock=False),
     "holder": Verb("locking", "holder", needs_lock=False),
     "declare": Verb("declare", "declare", notes=True),

@@ -20,6 +20,8 @@ def plan_settle(surveys: Mapping[str, HostSurvey], service: Service, *, spare: I
     kept = set(spare)
     steps = []
     for host, survey in surveys.items():
+        if survey.litter:
+            steps.append(Step(host, "clear away what is half removed or half written", "sweep"))
         for release in survey.releases:
             if release.own and release.id not in kept:
                 title = f"mark {release.id} {release.state}, as other hosts have it journaled"

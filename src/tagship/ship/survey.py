@@ -133,6 +133,8 @@ class HostSurvey:
     """`None`: nothing was ever marked good here."""
     change: int = 0
     """The highest number of a change that the journal tells of."""
+    litter: int = 0
+    """How many things a killed session left half removed or half written."""
 
     @staticmethod
     def from_json(host: str, data: Mapping[str, Any]) -> HostSurvey:
@@ -218,6 +220,7 @@ def _read(host: str, data: Mapping[str, Any]) -> HostSurvey:
         env_newest=int(versions["newest"]),
         roster=_roster(data.get("fleet")),
         change=int(data.get("change", 0)),
+        litter=int(data.get("litter", 0)),
     )
 
 

@@ -21,7 +21,7 @@ def leftovers(host: Host) -> list[str]:
         path
         for path in tree(host.root)
         if path not in CLEAN
-        and not path.startswith(("state/log", "state/uv-cache", "state/tools"))
+        and not path.startswith(("state/log", "state/uv-cache", "state/tools", "state/reserve"))
         and path not in {"state/journal.jsonl", "state/lock", "state/owner.json", "run"}
     ]
 
@@ -183,6 +183,20 @@ def test_a_stream_cut_in_the_middle_leaves_nothing(host: Host) -> None:
     agent.write(frames.pack_data(one.packed([missing[0][0]])[:100_000]))
     until(lambda: any(name.startswith(".new-") for name in names(host.path("objects"))))
     agent.hang_up()
+    assert leftovers(host) == []
+
+
+def test_what_a_killed_prune_left_is_seen_and_cleared(host: Host) -> None:
+    """A survey counts what is half removed or half written, so that a plan takes the lock, which clears it."""
+    host.locked().hang_up()
+    (host.path("releases", ".gone-0001-v1") / "app").mkdir(parents=True)
+    host.path("objects", ".new-" + "0" * 64).touch()
+    host.path("current.new").symlink_to("releases/0001-v1")
+    agent = host.connect()
+    assert host.survey(agent)["litter"] == 3
+    agent.ask("lock", owner="ann", release=None, verb="deploy")
+    agent.ask("sweep")
+    assert host.survey(agent)["litter"] == 0
     assert leftovers(host) == []
 
 
