@@ -87,16 +87,33 @@ class Carousel:
         self.world.settled()
         return once_each(points(self.log.read_text(errors="replace"), self.host.root, names))
 
-    def struck(self, point: Point, what: str, *words: str, tag: str) -> tuple[Ended, bool]:
-        """Have `what` happen to the agent's call `point` in a run of `fab WORDS` to `tag`: O1, O2, O5, O6.
+    def deploying(self) -> tuple[str, ...]:
+        """A `fab deploy` of the tag whose turn it is."""
+        return ("deploy", "--tag", self.after(self.current))
 
-        Gives how the run ended, and whether the call was met.
+    def going_back(self) -> tuple[str, ...]:
+        """A `fab rollback`, and the tag that it leads to; something to go back to is deployed first, if need be."""
+        while self.before is None:
+            self.world.must(*self.deploying())
+        return ("rollback", "--to", str(tag_of(self.before)))
+
+    def struck(self, point: Point, what: str, turn: Callable[[], tuple[str, ...]]) -> tuple[Ended, bool]:
+        """Have `what` happen to the agent's call `point` in a run of `turn()`, a verb and a tag: O1, O2, O5, O6.
+
+        Gives how the run ended, and whether the call was met: an object needn't be sent in each run, say. So it is
+        tried three times.
         """
-        self.log.unlink(missing_ok=True)
-        self.shim.next_under(point.under(self.log, what, self.names(tag)))
-        ended = self.watched(*words, tag=tag)
-        self.shim.nothing_next()
-        return ended, met(self.log)
+        for _ in range(3):
+            words = turn()
+            self.log.unlink(missing_ok=True)
+            self.shim.next_under(point.under(self.log, what, self.names(words[-1])))
+            ended = self.watched(*words, tag=words[-1])
+            self.shim.nothing_next()
+            if met(self.log):
+                return ended, True
+            if ended.exit:
+                raise Violated(f"O5: nothing happened to it, and it ended so: {ended.words}")
+        return ended, False
 
     def watched(
         self, *words: str, tag: str, exits: Sequence[int] = (0, 3, 4), meanwhile: Callable[[Running], object] = id

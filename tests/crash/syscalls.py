@@ -20,7 +20,7 @@ NAMING = (
     *("fsync", "fdatasync", "syncfs", "flock"),
 )
 """Calls that name a path or a file that is open."""
-BARE = ("kill", "vfork", "fork", "clone", "clone3", "execve", "sync")
+BARE = ("kill", "vfork", "fork", "clone", "clone3", "sync")
 """Calls that name none."""
 
 _CALL = re.compile(r"^(\w+)\((.*)\) += (-?\d+|\?)")

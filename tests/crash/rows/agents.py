@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from crash.carousel import Carousel, carousel
-from crash.matrix import Trial, Violated, fault
+from collections.abc import Callable, Sequence
+
+from crash.carousel import TAGS, Carousel, carousel
+from crash.matrix import Trial, fault
 from crash.needs import programs
-from crash.oracles import tag_of
 from crash.syscalls import Point
 
 HOLDS = "put back or live, and told so; no request failed; the next deploy goes through: O1-O3, O5, O6"
@@ -18,12 +19,7 @@ def deploy(trial: Trial) -> None:
         turns.begin()
         tag = turns.after(turns.current)
         found = turns.counted("deploy", "--tag", tag, tag=tag)
-        for point in trial.choose(found, quick=5):
-            with trial.at(point):
-                old = turns.current
-                new = turns.after(old)
-                _killed(trial, turns, point, "deploy", "--tag", new, tag=new)
-                turns.world.converges(trial.dice(point).choice((new, turns.after(old, new))))
+        _each(trial, turns, trial.choose(found, quick=5), turns.deploying)
 
 
 @fault("agent-killed-at-each-syscall-of-a-rollback", holds=HOLDS, needs=programs("strace"))
@@ -35,18 +31,13 @@ def rollback(trial: Trial) -> None:
         earlier = turns.after(current, turns.after(current))
         found = turns.counted("rollback", tag=earlier)
         turns.world.converges(turns.after(current, earlier))
-        for point in trial.choose(found, quick=4):
-            with trial.at(point):
-                new = turns.current
-                old = tag_of(turns.before)
-                assert old is not None
-                _killed(trial, turns, point, "rollback", tag=old)
-                turns.world.converges(turns.after(old, new))
+        _each(trial, turns, trial.choose(found, quick=4), turns.going_back)
 
 
-def _killed(trial: Trial, turns: Carousel, point: Point, *words: str, tag: str) -> None:
-    ended, met = turns.struck(point, "signal=KILL", *words, tag=tag)
-    if not met:
-        trial.notes.append(f"{point} did not come again")
-        if ended.exit:
-            raise Violated(f"O5: nothing happened to it, and it ended so: {ended.words}")
+def _each(trial: Trial, turns: Carousel, points: Sequence[Point], turn: Callable[[], tuple[str, ...]]) -> None:
+    for point in points:
+        with trial.at(point):
+            _, met = turns.struck(point, "signal=KILL", turn)
+            if not met:
+                trial.notes.append(f"{point} did not come again")
+            turns.world.converges(trial.dice(point).choice(TAGS))
