@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import getpass
+import os
+import pty
 import signal
 import socket
 from collections.abc import Iterator
@@ -48,6 +50,7 @@ def deploy_at(project: Project, point: str) -> Iterator[Begun]:
         ("start", signal.SIGINT, False),
         ("drain", signal.SIGINT, True),
         ("prepare", signal.SIGTERM, False),
+        ("drain", signal.SIGHUP, True),
     ],
 )
 def test_an_interrupted_deploy_puts_everything_back(
@@ -61,6 +64,76 @@ def test_an_interrupted_deploy_puts_everything_back(
     assert told.error["kind"] == "Interrupted"
     assert told.result["hosts"] == [{"host": "local", "release": "0001-v1.0.0", "ok": True}]
     check_only(project, "0001-v1.0.0", b"one")
+
+
+FABFILE = """
+import os, signal, sys, time
+from tagship.verbs.hosts import deploy
+{after}
+from fabric import task
+
+@task
+def mine(context):
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(60)
+    except KeyboardInterrupt:
+        sys.exit(7)
+"""
+CTRL_C = "os.kill(os.getpid(), signal.SIGINT); time.sleep(60)"
+
+
+def test_an_interrupt_before_a_verb_begins_is_one_too(live: Project) -> None:
+    """While fabfile.py is read: exit 130 and a word, not Invoke's 1; the project's own tasks end as they did."""
+    before = live.snapshot()
+    live.write({"fabfile.py": FABFILE.format(after=CTRL_C)})
+    ran = live.run("fab", "deploy")
+    assert (ran.exit, ran.out, ran.err) == (130, "", "interrupted: nothing was begun\n")
+    live.write({"fabfile.py": FABFILE.format(after="")})
+    assert live.run("fab", "mine").exit == 7
+    assert live.snapshot() == before
+
+
+def test_a_closed_terminal_puts_everything_back(project: Project) -> None:
+    """SIGHUP from the kernel and once more from the shell, and nobody to write to: it unwinds as after Ctrl-C."""
+    project.run("fab", "deploy")
+    project.tag("v1.1.0", {"version.txt": "two"})
+    (project.root / "hold").touch()
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(project.folder)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.execvpe("fab", ["fab", "deploy"], project.env)
+    try:
+        eventually((project.root / "releases" / "0002-v1.1.0" / "within").exists, "it is never furnished")
+        eventually(lambda: "hold.py" in " ".join(project.processes().values()), "prepare never runs")
+        os.close(terminal)
+        os.kill(pid, signal.SIGHUP)
+        _, status = os.waitpid(pid, 0)
+    except BaseException:
+        os.kill(pid, signal.SIGKILL)
+        raise
+    assert os.waitstatus_to_exitcode(status) == 130
+    check_only(project, "0001-v1.0.0", b"one")
+
+
+def test_a_second_interrupt_says_what_is_left(project: Project) -> None:
+    """It ends at once, exit 5, and tells what stands and what brings the host back; that does."""
+    with deploy_at(project, "drain") as deploy:
+        deploy.signal(signal.SIGINT, group=True)
+        deploy.noted("interrupted")
+        deploy.signal(signal.SIGINT, group=True)
+        told = deploy.ended()
+    assert (told.exit, told.result["outcome"], told.error["kind"]) == (5, "degraded", "Degraded")
+    assert told.error["what"] == "interrupted again while putting back"
+    assert "its unwinding was interrupted" in told.error["hosts"]["local"]
+    assert told.result["hosts"][0]["ok"] is False
+    assert "fab deploy" in told.error["cure"]
+    project.tag("v1.2.0", {"version.txt": "three"})
+    after = project.told("fab", "deploy", "--wait", "2m")
+    assert (after.exit, after.result["outcome"]) == (0, "live"), after.events
+    assert get(project.front, "/").body == b"three"
+    eventually(lambda: len(project.services()) == 1, "more than one release runs")
 
 
 @pytest.mark.parametrize("point", ["prepare", "start", "drain"])

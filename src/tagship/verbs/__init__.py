@@ -2,3 +2,7 @@
 
 Verbs read flags, ask `app`, and turn the outcome into words and an exit code. They decide nothing else.
 """
+
+from tagship.verbs import early
+
+early.watch()

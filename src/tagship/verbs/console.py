@@ -20,6 +20,7 @@ from tagship.events import Event
 from tagship.masks import secrets_of
 from tagship.report import Report
 from tagship.summary import Summary
+from tagship.verbs import early
 
 _WEEK = 7 * 86_400.0
 WAIT = "queue so long where somebody else is at work (5m); without it, exit 6 at once"
@@ -42,6 +43,7 @@ def run(work: Callable[[Report], Mapping[str, Any]], *, json: bool = False, summ
     with Report(json=json, stream=sys.stdout, err=sys.stderr) as report:
         report.mask(secrets_of(os.environ))
         try:
+            early.over()
             if summary is not None:
                 summary.begin()
                 report.tell_too(summary)
