@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-import zipfile
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,9 @@ class Packed:
         self.bundle = bundle.pack(
             root, tag, config, press=self.press, store=self.store, cache=self.cache, progress=listener
         )
+        self.pythons: dict[str, HostPython] = {}
         self.fetched: dict[str, tuple[Wheel, ...]] = {}
+        self.installers: dict[str, Wheel] = {}
 
     def shipment(self) -> Shipment:
         packed = self.bundle
@@ -78,10 +80,20 @@ class Packed:
         """What builds the virtualenv there; None where there is nothing to install."""
         if not self.wheels(facts):
             return None
-        return _wheel(wheels.installer_wheel(self.python(facts), self.cache, progress=self.listener))
+        python = self.python(facts)
+        if python.key not in self.installers:
+            found = wheels.installer_wheel(python, self.cache, progress=self.listener)
+            self.installers[python.key] = _wheel(found)
+        return self.installers[python.key]
 
     def python(self, facts: Mapping[str, Any]) -> HostPython:
         """The kind of host: as it said itself, or the one of `targets:` that it is, where there are any."""
+        said = json.dumps(facts, sort_keys=True)
+        if said not in self.pythons:
+            self.pythons[said] = self._python(facts)
+        return self.pythons[said]
+
+    def _python(self, facts: Mapping[str, Any]) -> HostPython:
         surveyed = HostPython.from_facts(facts)
         if not self.config.targets:
             return surveyed
@@ -100,10 +112,4 @@ class Packed:
 
 
 def _wheel(wheel: wheels.Wheel) -> Wheel:
-    return Wheel(wheel.filename, wheel.sha256, wheel.size, wheel.path, _unpacked(wheel.path))
-
-
-def _unpacked(path: Path) -> Room:
-    with zipfile.ZipFile(path) as wheel:
-        files = wheel.infolist()
-    return Room(bytes=sum(file.file_size for file in files), files=len(files))
+    return Wheel(wheel.filename, wheel.sha256, wheel.size, wheel.path, Room(*wheel.unpacked))

@@ -23,20 +23,8 @@ from tagship.config import Config
 from tagship.errors import BundleRefused, ConfigError
 from tagship.events import Event, Listener, ignore
 from tagship.manifest import Entry, File, Link, Manifest
-from tagship.release import (
-    builds,
-    disk,
-    git,
-    gzipped,
-    lockfile,
-    packed,
-    redirects,
-    scratch,
-    tagbook,
-    tags,
-    tree,
-    wheels,
-)
+from tagship.release import blobs as known_blobs
+from tagship.release import disk, git, lockfile, packed, tagbook, tags, tree, wheels
 from tagship.release.hostpython import HostPython
 from tagship.release.lockfile import Lock
 from tagship.release.packed import Packed
@@ -83,7 +71,11 @@ class Bundle:
 def open_object(bundle: Bundle, store: ObjectStore, key: str) -> BinaryIO:
     """The contents of a file of the bundle, from `store`; compressed forms are made anew. Raises `BundleRefused`."""
     plain = bundle.gzipped.get(key)
-    return store.open(key) if plain is None else io.BytesIO(gzipped.compressed(store.read(plain)))
+    if plain is None:
+        return store.open(key)
+    from tagship.release import gzipped  # only where there is a site
+
+    return io.BytesIO(gzipped.compressed(store.read(plain)))
 
 
 def read_config(repo: Path, tag: Tag) -> Config:
@@ -180,6 +172,8 @@ class _Packing:
         builds_something = bool(self.config.build) or self.config.app.package
         if press is None and not builds_something:
             return Packed(manifest, None)
+        from tagship.release import gzipped, redirects, scratch  # only where something is made of the tree
+
         with disk.scratch("tagship-pack-") as work:
             copy = work / "tree"
             copy.mkdir()
@@ -199,33 +193,47 @@ class _Packing:
         return Packed(self.manifest([*app, *site, *forms]), wheel, {form.key: plain for form, plain in forms.items()})
 
     def commit_entries(self) -> list[Entry]:
-        """The commit's own files, their bytes put into the store."""
+        """The commit's own files, their bytes put into the store; what was there before isn't read again."""
         blobs = tree.read_tree(self.repo, self.tag.commit)
-        entries: list[Entry] = []
-        for done, (blob, data) in enumerate(tree.read_blobs(self.repo, blobs, commit=self.tag.commit)):
+        record = dict(known_blobs.read(self.repo))
+        files, fresh = known_blobs.split(blobs, record, self.store)
+        entries: list[Entry] = [*files]
+        for done, (blob, data) in enumerate(tree.read_blobs(self.repo, fresh, commit=self.tag.commit)):
             path = f"app/{blob.path}"
             if blob.is_link:
                 entries.append(Link(path, data.decode("utf-8", "replace")))
             else:
-                entries.append(self.store.put(data, executable=blob.executable).at(path))
+                file = self.store.put(data, executable=blob.executable).at(path)
+                record[blob.id] = (file.sha256, file.size)
+                entries.append(file)
             if done % 500 == 0:
-                self.tell(done, len(blobs))
-        self.tell(len(blobs), len(blobs))
+                self.tell(done, len(fresh))
+        self.tell(len(fresh), len(fresh))
+        if any(not blob.is_link for blob in fresh):
+            known_blobs.write(self.repo, blobs, record)
         return entries
 
     def tools(self, manifest: Manifest) -> Path:
+        from tagship.release import builds  # only where something is built
+
         lock = _lock(manifest, self.config.build_lock, self.tag, self.store)
         own = _lay_out_wheels(manifest.files(), self.config.app.wheels, self.store, self.cache)
         return builds.tools_for(lock, self.cache, extra_dir=own, progress=self.progress)
 
     def build(self, copy: Path, work: Path, tools: Path) -> None:
+        from tagship.release import builds  # as above
+
         builds.run_all(self.config.build, copy, work=work, tools=tools, epoch=self.epoch, progress=self.progress)
 
     def project_wheel(self, copy: Path, work: Path, tools: Path) -> Wheel:
         """Last, for backends leave their own folders in the copy."""
+        from tagship.release import builds  # as above
+
         return builds.project_wheel(copy, work=work, tools=tools, epoch=self.epoch, cache=self.cache)
 
     def take_in(self, folder: Path, prefix: str) -> list[Entry]:
+        from tagship.release import scratch  # as above
+
         return scratch.take_in(folder, self.store, prefix=prefix, where=self.tag.name)
 
     def manifest(self, entries: list[Entry]) -> Manifest:

@@ -15,7 +15,6 @@ from functools import cached_property
 from typing import Any
 
 from packaging import tags as pep425
-from packaging.markers import default_environment
 from packaging.tags import Tag
 
 from tagship.config import Target
@@ -142,6 +141,8 @@ class HostPython:
     @staticmethod
     def here() -> HostPython:
         """The Python we run in: what build tools are chosen for."""
+        from packaging.markers import default_environment  # 10 ms, and no host needs it
+
         markers = {name: str(value) for name, value in default_environment().items() if name in MARKERS}
         tags = tuple(pep425.sys_tags())
         platforms = tuple(dict.fromkeys(tag.platform for tag in tags if tag.platform != "any"))

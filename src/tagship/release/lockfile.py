@@ -12,14 +12,15 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-
-from packaging.markers import Marker
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
+from typing import TYPE_CHECKING
 
 from tagship.errors import BundleRefused
 
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement  # it takes 25 ms to import, and most lines don't need it
+
+_PLAIN = re.compile(r"([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)==((?:0|[1-9]\d*)(?:\.(?:0|[1-9]\d*))*)\Z", re.A)
+"""A requirement without extras and marker, of a version that is written as it is compared."""
 _COMMENT = re.compile(r"(^|\s)#.*$")
 _HASH = re.compile(r"--hash[=\s]\s*(\S+)")
 _SHA256 = re.compile(r"sha256:([0-9a-f]{64})\Z")
@@ -50,7 +51,11 @@ class Pin:
 
     def wanted(self, environment: Mapping[str, str]) -> bool:
         """Whether a Python with this full marker environment needs it."""
-        return not self.marker or Marker(self.marker).evaluate({**environment, "extra": ""})
+        if not self.marker:
+            return True
+        from packaging.markers import Marker  # as above
+
+        return Marker(self.marker).evaluate({**environment, "extra": ""})
 
     def __str__(self) -> str:
         return f"{self.name}=={self.version}"
@@ -109,6 +114,24 @@ def _pin(words: str, where: str, line: int) -> Pin:
         raise _option(words, where)
     hashes = _HASH.findall(words)
     text = _HASH.sub("", words).strip()
+    plain = _PLAIN.match(text)
+    if plain is not None:
+        name, version, marker = plain[1], plain[2], ""
+    else:
+        name, version, marker = _required(text, where)
+    if not hashes:
+        raise BundleRefused(f"{name} has no --hash", where=where, cure=_MAKE)
+    known = {match[1] for match in map(_SHA256.match, hashes) if match}
+    if not known:
+        raise BundleRefused(f"{name} has no sha256 hash of 64 hex digits", where=where, cure=_MAKE)
+    canonical = re.sub(r"[-_.]+", "-", name).lower()  # PEP 503
+    return Pin(canonical, version, frozenset(known), marker, line)
+
+
+def _required(text: str, where: str) -> tuple[str, str, str]:
+    """Name, version and marker of a requirement. Raises `BundleRefused`."""
+    from packaging.requirements import InvalidRequirement, Requirement  # as above
+
     try:
         requirement = Requirement(text)
     except InvalidRequirement:
@@ -121,17 +144,12 @@ def _pin(words: str, where: str, line: int) -> Pin:
             where=where,
             cure="build its wheel into the `wheels/` folder and pin it with its hash",
         )
-    version = _version(requirement, where)
-    if not hashes:
-        raise BundleRefused(f"{requirement.name} has no --hash", where=where, cure=_MAKE)
-    known = {match[1] for match in map(_SHA256.match, hashes) if match}
-    if not known:
-        raise BundleRefused(f"{requirement.name} has no sha256 hash of 64 hex digits", where=where, cure=_MAKE)
-    marker = str(requirement.marker or "")
-    return Pin(canonicalize_name(requirement.name), version, frozenset(known), marker, line)
+    return requirement.name, _version(requirement, where), str(requirement.marker or "")
 
 
 def _version(requirement: Requirement, where: str) -> str:
+    from packaging.version import InvalidVersion, Version  # as above
+
     specifiers = list(requirement.specifier)
     if len(specifiers) == 1 and specifiers[0].operator in {"==", "==="}:
         try:

@@ -83,7 +83,7 @@ class ObjectStore:
     def has(self, key: str, size: int | None = None) -> bool:
         """Whether the object is there, with the time it was given (and `size` bytes); its bytes are not read."""
         try:
-            found = self.path(key).lstat()
+            found = os.lstat(f"{self.root}/{key[:2]}/{key}")  # Path would take ten times as long
         except OSError:
             return False
         return (

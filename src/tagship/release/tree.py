@@ -106,6 +106,8 @@ def read_blobs(repo: Path, blobs: tuple[Blob, ...], *, commit: str) -> Iterator[
     Raises `BundleRefused` for pointers of Git LFS (by path, all of them), links that leave the tree, and blobs
     that are missing or larger than `MAX_BLOB`.
     """
+    if not blobs:
+        return
     faults = paths.Faults(commit)
     links: dict[str, str] = {}
     for blob, data in _contents(repo, blobs):

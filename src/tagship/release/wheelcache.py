@@ -1,7 +1,8 @@
 """Wheels on this machine, outside every tree: each by its SHA-256, and which one a pin became for a kind of host.
 
 `~/.cache/tagship/wheels/<sha256>/<file name>`, and `wheels/picks/<digest>.json`. With both, an unchanged lock
-needs neither pip nor a network. A file is hashed each time it is handed out; a damaged one is dropped.
+needs neither pip nor a network. A file is hashed when it is handed out, unless its inode is as it was then (ctime
+can't be set); a damaged one is dropped.
 """
 
 from __future__ import annotations
@@ -10,17 +11,19 @@ import hashlib
 import json
 import os
 import shutil
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-
-from packaging.tags import Tag
-from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
-from packaging.version import Version
+from typing import TYPE_CHECKING, Any
 
 from tagship.errors import BundleRefused
 from tagship.release import disk
 from tagship.release.hostpython import HostPython
 from tagship.release.lockfile import Pin
+
+if TYPE_CHECKING:  # they take 10 ms to import, and what was picked before needs none of them
+    from packaging.tags import Tag
+    from packaging.version import Version
 
 
 def default_folder() -> Path:
@@ -42,6 +45,8 @@ class Wheel:
     size: int
     """Bytes."""
     path: Path
+    unpacked: tuple[int, int]
+    """Bytes and files that it takes once installed."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,8 @@ class FileName:
     @staticmethod
     def of(filename: str) -> FileName:
         """Raises `BundleRefused` for what is not a wheel's file name."""
+        from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename  # as above
+
         try:
             name, version, _build, tags = parse_wheel_filename(filename)
         except InvalidWheelFilename as error:
@@ -65,6 +72,8 @@ class FileName:
 
     def fits(self, pin: Pin) -> bool:
         """Whether it is this pin's package and version; a local version (`+cpu`) may be left out of a pin."""
+        from packaging.version import Version  # as above
+
         wanted = Version(pin.version)
         same = self.version == wanted or (wanted.local is None and Version(self.version.public) == wanted)
         return self.name == pin.name and same
@@ -94,7 +103,7 @@ class WheelCache:
             path.unlink(missing_ok=True)
             return None
         said = FileName.of(filename)
-        return Wheel(said.name, str(said.version), filename, sha256, size, path)
+        return Wheel(said.name, str(said.version), filename, sha256, size, path, _unpacked(path))
 
     def take(self, source: Path, sha256: str) -> Wheel:
         """Copy in a wheel whose SHA-256 the caller knows; raises `BundleRefused` if its bytes are others."""
@@ -119,16 +128,54 @@ class WheelCache:
             return None
         if sha256 not in pin.hashes or Path(filename).name != filename:
             return None
-        return self.find(sha256, filename)
+        wheel = self._as_noted(pick)
+        if wheel is None:
+            wheel = self.find(sha256, filename)
+            if wheel is not None:
+                self.remember(pin, host, wheel)
+        return wheel
+
+    def _as_noted(self, pick: dict[str, Any]) -> Wheel | None:
+        """The wheel of a pick, where nobody has touched its file since it was noted."""
+        path = self.path(pick["sha256"], pick["filename"])
+        if not pick.get("inode") or pick["inode"] != _inode(path):
+            return None
+        unpacked = (int(pick["unpacked"][0]), int(pick["unpacked"][1]))
+        return Wheel(
+            pick["name"], pick["version"], pick["filename"], pick["sha256"], pick["inode"][0], path, unpacked
+        )
 
     def remember(self, pin: Pin, host: HostPython, wheel: Wheel) -> None:
-        """Note which wheel the pin became for this kind of host."""
-        text = json.dumps({"filename": wheel.filename, "sha256": wheel.sha256, "for": f"{pin} on {host.label}"})
-        disk.write(self._pick(pin, host), text.encode())
+        """Note which wheel, just hashed, the pin became for this kind of host."""
+        pick = {
+            "filename": wheel.filename,
+            "sha256": wheel.sha256,
+            "for": f"{pin} on {host.label}",
+            "name": wheel.name,
+            "version": wheel.version,
+            "unpacked": wheel.unpacked,
+            "inode": _inode(wheel.path),
+        }
+        disk.write(self._pick(pin, host), json.dumps(pick).encode())
 
     def _pick(self, pin: Pin, host: HostPython) -> Path:
         text = "\n".join([pin.name, pin.version, *sorted(pin.hashes), host.key])
         return self.root / "picks" / f"{hashlib.sha256(text.encode()).hexdigest()}.json"
+
+
+def _inode(path: Path) -> list[int] | None:
+    """What changes whenever somebody writes to a file, its size first; None where it isn't there."""
+    try:
+        found = path.lstat()
+    except OSError:
+        return None
+    return [found.st_size, found.st_ino, found.st_ctime_ns, found.st_mtime_ns]
+
+
+def _unpacked(path: Path) -> tuple[int, int]:
+    with zipfile.ZipFile(path) as wheel:
+        files = wheel.infolist()
+    return sum(file.file_size for file in files), len(files)
 
 
 def hash_file(path: Path) -> tuple[str, int]:

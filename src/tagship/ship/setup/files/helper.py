@@ -10,7 +10,6 @@ what `_signal` has): they took two thirds of its time.
 
 from __future__ import annotations
 
-import _signal as signal
 import os
 import pwd
 import select
@@ -20,7 +19,10 @@ import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import signal
     from typing import Callable, NoReturn
+else:
+    import _signal as signal
 
 VERSION = 1
 CONF = "/etc/tagship"
@@ -111,11 +113,12 @@ def read_conf(name: str) -> Conf:
         raise Refused(f"{path} must be root's, and written by nobody else")
     if set(values) != KEYS or values.pop("helper") != VERSION:
         raise Refused(f"{path} is of another version than this helper: fab setup")
-    if not all(isinstance(value, str) for value in values.values()) or not values["root"].startswith("/"):
+    texts = {key: value for key, value in values.items() if isinstance(value, str)}
+    if len(texts) < len(values) or not texts["root"].startswith("/"):
         raise Refused(f"{path} is damaged: fab setup")
-    if f"{values['app']}-{values['stage']}" != name:
+    if f"{texts['app']}-{texts['stage']}" != name:
         raise Refused(f"{path} is of another app or stage")
-    return Conf(name, values["root"], values["deploy"], values["user"])
+    return Conf(name, texts["root"], texts["deploy"], texts["user"])
 
 
 def read_object(text: str) -> dict[str, str | int]:
