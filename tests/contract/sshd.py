@@ -79,12 +79,19 @@ def make_key(path: Path, kind: str = "ed25519") -> str:
 
 @contextmanager
 def run_sshd(
-    folder: Path, *, authorized: str | None = None, startups: str = "100", home: Path | None = None
+    folder: Path,
+    *,
+    authorized: str | None = None,
+    startups: str = "100",
+    home: Path | None = None,
+    authority: Path | None = None,
+    more: str = "",
 ) -> Iterator[Sshd]:
     """Start an sshd below `folder`, which must not be writable by others.
 
     `authorized` is a public key's line, `startups` how many connections it bears that aren't let in yet, `home` the
-    HOME of who logs in (ours).
+    HOME of who logs in (ours), `authority` a private key that signs a certificate for the host key, `more` lines of
+    its configuration.
     """
     folder.mkdir(mode=0o700, parents=True)
     port = free_port()
@@ -93,6 +100,10 @@ def run_sshd(
     user_key = authorized or make_key(folder / "user_key")
     (folder / "authorized_keys").write_text(f"{user_key}\n")
     (folder / "known_hosts").write_text(f"[127.0.0.1]:{port} {host_key}\n")
+    if authority is not None:
+        argv = ["ssh-keygen", "-q", "-s", str(authority), "-h", "-I", "host", "-n", "127.0.0.1"]
+        subprocess.run([*argv, str(folder / "host_key.pub")], check=True)
+        more += f"HostCertificate {folder}/host_key-cert.pub\n"
     config = folder / "sshd_config"
     config.write_text(
         f"Port {port}\nListenAddress 127.0.0.1\nPidFile none\n"
@@ -100,7 +111,7 @@ def run_sshd(
         f"AuthorizedKeysFile {folder}/authorized_keys\nStrictModes no\nUsePAM no\n"
         "LogLevel VERBOSE\nPasswordAuthentication no\n"
         "KbdInteractiveAuthentication no\nPermitRootLogin prohibit-password\n"
-        f"AllowTcpForwarding yes\nMaxStartups {startups}\nSetEnv HOME={home or os.environ['HOME']}\n"
+        f"AllowTcpForwarding yes\nMaxStartups {startups}\nSetEnv HOME={home or os.environ['HOME']}\n{more}"
     )
     if os.geteuid() == 0:
         Path("/run/sshd").mkdir(exist_ok=True)  # sshd's own place to give privileges up in

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import shlex
 import shutil
+import socket
 import subprocess
+import sys
+import tempfile
+import threading
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import paramiko
 import pytest
 from contract.projects import free_port
 from contract.sshd import Sshd, make_key, run_sshd
@@ -164,6 +173,18 @@ def test_an_unknown_jump_host_is_refused(inner: Sshd, tmp_path: Path) -> None:
     assert "jump host 127.0.0.1" in caught.value.where
 
 
+def test_a_jump_host_with_a_changed_key_is_refused(inner: Sshd, sshd: Sshd, tmp_path: Path) -> None:
+    """Before anybody is let in there, and before what is behind it is asked for."""
+    other = f"{sshd.name} {make_key(tmp_path / 'old')}\n"
+    (tmp_path / "known_hosts").write_text(inner.known_hosts.read_text() + other)
+    before, behind = len(sshd.log()), len(inner.log())
+    with pytest.raises(HostRefused, match="has changed") as caught:
+        survey(SshTransport("web1", "inner"), tmp_path / "root")
+    assert "jump host 127.0.0.1" in caught.value.where
+    assert "user" not in sshd.ended(before)
+    assert inner.log()[behind:] == ""
+
+
 def test_an_unknown_host_behind_a_jump_host_is_refused(inner: Sshd, sshd: Sshd, tmp_path: Path) -> None:
     """Knowing the machine in between is not enough."""
     shutil.copy(sshd.known_hosts, tmp_path / "known_hosts")
@@ -204,3 +225,232 @@ def test_the_agents_of_these_tests_have_a_home_of_their_own(sshd: Sshd, home: Pa
     """Nothing that a test leaves may land in the home of whoever runs it."""
     channel = ssh_transport(sshd).connect(["sh", "-c", "echo $HOME"])
     assert channel.read(1000).decode().strip() == str(home)
+
+
+# --- what the way itself must be like
+
+
+@contextmanager
+def configured(tmp_path: Path, server: Sshd, monkeypatch: pytest.MonkeyPatch, *more: str) -> Iterator[SshTransport]:
+    """The way to `server` as a file of OpenSSH's configuration tells it, with `more` lines for that host."""
+    config = tmp_path / "ssh_config"
+    lines = "".join(f" {line}\n" for line in more)
+    config.write_text(
+        f"Host web\n HostName 127.0.0.1\n Port {server.port}\n User {server.user}\n IdentityFile {server.identity}\n"
+        f" UserKnownHostsFile {server.known_hosts}\n GlobalKnownHostsFile none\n{lines}"
+    )
+    monkeypatch.setenv("TAGSHIP_SSH_CONFIG", str(config))
+    yield SshTransport("web1", "web")
+
+
+def said(transport: Transport, *argv: str) -> str:
+    """What a command says there."""
+    channel = transport.connect(argv)
+    try:
+        return b"".join(iter(lambda: channel.read(1000), b"")).decode()
+    finally:
+        channel.close()
+
+
+def test_key_exchange_is_strict_and_nothing_weak_is_agreed_on(sshd: Sshd) -> None:
+    """With an sshd of today: what protects from CVE-2023-48795 is on, and neither CBC nor SHA-1 is in use."""
+    channel = ssh_transport(sshd).connect(["true"])
+    transport = channel._opened[-1].transport  # type: ignore[attr-defined]
+    agreed = (transport.local_cipher, transport.remote_cipher, transport.local_mac, transport.remote_mac)
+    channel.close()
+    assert transport.agreed_on_strict_kex is True
+    assert not [name for name in agreed if "cbc" in name or "sha1" in name or "md5" in name]
+
+
+@pytest.mark.parametrize(
+    "weak",
+    [
+        "Ciphers aes256-cbc,3des-cbc",
+        "Ciphers aes128-ctr\nMACs hmac-sha1,hmac-md5",
+        "KexAlgorithms diffie-hellman-group14-sha1",
+        "Ciphers chacha20-poly1305@openssh.com",
+    ],
+)
+def test_a_server_that_offers_only_what_is_weak_is_refused(tmp_path: Path, weak: str) -> None:
+    """Before authentication, and not as if its key had changed. (ChaCha20 is not weak: Paramiko doesn't know it.)"""
+    with run_sshd(tmp_path / "server", more=f"{weak}\n") as server:
+        with pytest.raises(HostRefused, match="nothing in common with its SSH server") as caught:
+            survey(ssh_transport(server), tmp_path / "root")
+        assert "no acceptable" in caught.value.what
+        deadline = time.monotonic() + 30
+        while "Unable to negotiate" not in server.log():
+            assert time.monotonic() < deadline, server.log()
+            time.sleep(0.05)
+        assert "user" not in server.log()
+
+
+class Lax(paramiko.ServerInterface):
+    """Counts who tries to log in."""
+
+    tried = 0
+
+    def get_allowed_auths(self, username: str) -> str:
+        self.tried += 1
+        return "publickey"
+
+    def check_auth_none(self, username: str) -> int:
+        self.tried += 1
+        return paramiko.AUTH_FAILED  # type: ignore[attr-defined,no-any-return]
+
+
+def test_a_server_without_strict_key_exchange_is_refused_before_authentication(tmp_path: Path) -> None:
+    """Its key is known and right; but who sits in between could drop the first packets unseen."""
+    public = make_key(tmp_path / "host_key", "ecdsa")
+    make_key(tmp_path / "user_key")
+    lax, key = Lax(), paramiko.ECDSAKey(filename=str(tmp_path / "host_key"))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        (tmp_path / "known_hosts").write_text(f"[127.0.0.1]:{port} {public}\n")
+
+        def serve() -> None:
+            transport = paramiko.Transport(listener.accept()[0], strict_kex=False)  # type: ignore[call-arg]
+            transport.add_server_key(key)
+            with contextlib.suppress(EOFError, paramiko.SSHException):
+                transport.start_server(server=lax)
+            transport.join(30)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        way = SshTransport(
+            "web1",
+            "127.0.0.1",
+            user="ada",
+            port=port,
+            identity=tmp_path / "user_key",
+            known_hosts=tmp_path / "known_hosts",
+        )
+        with pytest.raises(HostRefused, match="no strict key exchange") as caught:
+            way.connect(["true"])
+        thread.join(30)
+    assert "CVE-2023-48795" in caught.value.what
+    assert lax.tried == 0
+
+
+def test_no_agent_is_forwarded_whatever_the_configuration_says(
+    sshd: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OpenSSH itself forwards it with the same file."""
+    with socket_of_agent(tmp_path) as agent, configured(tmp_path, sshd, monkeypatch, "ForwardAgent yes") as way:
+        monkeypatch.setenv("SSH_AUTH_SOCK", str(agent))
+        asked = ["sh", "-c", "echo agent=$SSH_AUTH_SOCK"]
+        assert said(way, *asked) == "agent=\n"
+        argv = ["ssh", "-F", str(tmp_path / "ssh_config"), "-T", "web", shlex.join(asked)]
+        by_hand = subprocess.run(argv, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=True)
+        assert by_hand.stdout.startswith("agent=/")
+
+
+@contextmanager
+def socket_of_agent(folder: Path) -> Iterator[Path]:
+    """A real ssh-agent with nothing in it."""
+    path = Path(tempfile.mkdtemp(prefix="ts")) / "agent"
+    process = subprocess.Popen(["ssh-agent", "-D", "-a", str(path)], stdout=subprocess.DEVNULL)
+    try:
+        until_there(path)
+        yield path
+    finally:
+        process.terminate()
+        process.wait()
+        shutil.rmtree(path.parent)
+
+
+def until_there(path: Path) -> None:
+    while not path.exists():
+        time.sleep(0.01)
+
+
+def test_a_proxy_command_carries_the_connection_and_the_host_key_counts(
+    sshd: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Host, port and user are put in where it says so, words stay words; behind it the key is judged as ever."""
+    seen = tmp_path / "seen words"
+    relay = tmp_path / "relay.py"
+    relay.write_text(RELAY)
+    command = f"ProxyCommand {sys.executable} {relay} '{seen}' %h %p %r %n 100%%"
+    with configured(tmp_path, sshd, monkeypatch, command) as way:
+        assert said(way, "echo", "through") == "through\n"
+        assert seen.read_text().split("\n") == ["127.0.0.1", str(sshd.port), sshd.user, "web", "100%"]
+        known = tmp_path / "other"
+        known.write_text(f"{sshd.name} {make_key(tmp_path / 'old')}\n")
+        with pytest.raises(HostRefused, match="has changed"):
+            said(SshTransport("web1", "web", known_hosts=known), "true")
+    with (
+        configured(tmp_path, sshd, monkeypatch, "ProxyCommand /nowhere/to/be/found %h") as way,
+        pytest.raises(HostRefused, match="ProxyCommand can't be run"),
+    ):
+        said(way, "true")
+
+
+RELAY = """\
+import os, pathlib, select, socket, sys
+pathlib.Path(sys.argv[1]).write_text("\\n".join(sys.argv[2:]))
+there = socket.create_connection((sys.argv[2], int(sys.argv[3])))
+while True:
+    for ready in select.select([0, there], [], [])[0]:
+        data = os.read(0, 65536) if ready == 0 else there.recv(65536)
+        if not data:
+            sys.exit()
+        there.sendall(data) if ready == 0 else os.write(1, data)
+"""
+
+
+def test_an_authority_is_no_substitute_for_a_known_key(tmp_path: Path) -> None:
+    """Certificates aren't taken: a host that only `@cert-authority` vouches for is unknown, and the words say so."""
+    public = make_key(tmp_path / "authority")
+    with run_sshd(tmp_path / "server", authority=tmp_path / "authority") as server:
+        assert survey(ssh_transport(server), tmp_path / "root").surveys["web1"].highest == 0
+        known = tmp_path / "known_hosts"
+        known.write_text(f"@cert-authority {server.name} {public}\n")
+        with pytest.raises(HostRefused, match=r"not known: .*certificates are not taken"):
+            survey(ssh_transport(server, known_hosts=known), tmp_path / "root")
+    only = "HostKeyAlgorithms ssh-ed25519-cert-v01@openssh.com\n"
+    with run_sshd(tmp_path / "strict", authority=tmp_path / "authority", more=only) as server:
+        known.write_text(f"@cert-authority {server.name} {public}\n")
+        with pytest.raises(HostRefused):
+            survey(ssh_transport(server, known_hosts=known), tmp_path / "root")
+
+
+def test_revoked_host_keys_of_the_configuration_are_refused(
+    sshd: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`RevokedHostKeys` counts as OpenSSH has it: a file that can't be read refuses every host."""
+    revoked = tmp_path / "revoked"
+    revoked.write_text(f"# none of these\n{make_key(tmp_path / 'old')} old\n")
+    with configured(tmp_path, sshd, monkeypatch, f"RevokedHostKeys {revoked}") as way:
+        assert said(way, "echo", "in") == "in\n"
+        revoked.write_text(f"# this one\n{(sshd.folder / 'host_key.pub').read_text()}")
+        with pytest.raises(HostRefused, match="is revoked"):
+            said(way, "true")
+        revoked.write_bytes(b"SSHKRL\n\0" + bytes(40))
+        with pytest.raises(HostRefused, match="can't be read"):
+            said(way, "true")
+        revoked.unlink()
+        with pytest.raises(HostRefused, match="can't be read"):
+            said(way, "true")
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("HostName -oProxyCommand=touch", "is no host name"),
+        ("HostName a;b", "is no host name"),
+        ("HostName a@b", "is no host name"),
+        ("User -oProxyCommand=x", "is no user"),
+        ('User "a b"', "is no user"),
+    ],
+)
+def test_what_is_no_name_never_becomes_part_of_a_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, words: str
+) -> None:
+    """What OpenSSH's configuration says is held to a grammar too."""
+    config = tmp_path / "ssh_config"
+    config.write_text(f"Host web\n {line}\n ProxyCommand touch {tmp_path}/pwned %h %r\n")
+    monkeypatch.setenv("TAGSHIP_SSH_CONFIG", str(config))
+    with pytest.raises(HostRefused) as caught:
+        SshTransport("web1", "web").connect(["true"])
+    assert words in caught.value.what or "can't tell how to reach it" in caught.value.what
+    assert not (tmp_path / "pwned").exists()

@@ -49,6 +49,8 @@ class KnownKeys:
 
     keys: frozenset[HostKey]
     revoked: frozenset[HostKey]
+    by_authority: bool = False
+    """A line says that an authority vouches for its key: certificates are not taken."""
 
     def refused_algorithms(self) -> tuple[str, ...]:
         """Algorithms not to negotiate: a server with several keys must show one of a type that we can compare.
@@ -68,6 +70,7 @@ def read_known(texts: Iterable[str], name: str) -> KnownKeys:
     """Look `name` up in the contents of known_hosts files; lines that can't be read are passed over."""
     keys: set[HostKey] = set()
     revoked: set[HostKey] = set()
+    by_authority = False
     for line in (line for text in texts for line in text.splitlines()):
         words = line.split()
         if not words or words[0].startswith("#"):
@@ -81,9 +84,25 @@ def read_known(texts: Iterable[str], name: str) -> KnownKeys:
             continue
         if marker == "@revoked":
             revoked.add(key)
-        elif not marker:  # @cert-authority: certificates are not taken, so such a host counts as unknown
+        elif not marker:
             keys.add(key)
-    return KnownKeys(frozenset(keys), frozenset(revoked))
+        by_authority = by_authority or marker == "@cert-authority"
+    return KnownKeys(frozenset(keys), frozenset(revoked), by_authority)
+
+
+def read_revoked(data: bytes) -> frozenset[HostKey] | None:
+    """The keys of a file that `RevokedHostKeys` names, one public key a line; `None` for what can't be read so."""
+    found: set[HostKey] = set()
+    for line in data.decode("ascii", "replace").splitlines():
+        words = line.split()
+        if not words or words[0].startswith("#"):
+            continue
+        try:
+            kind = next(at for at, word in enumerate(words[:-1]) if word in ALGORITHMS)
+            found.add(HostKey(words[kind], base64.b64decode(words[kind + 1], validate=True)))
+        except (StopIteration, binascii.Error):
+            return None
+    return frozenset(found)
 
 
 def _matches(patterns: str, name: str) -> bool:

@@ -8,7 +8,7 @@ import socket
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import fabric
 import paramiko
 
 from tagship.errors import HostRefused
-from tagship.ship.hostkeys import HostKey, KnownKeys, name_in_file, read_known
+from tagship.ship.hostkeys import HostKey, KnownKeys, name_in_file, read_known, read_revoked
 from tagship.ship.link import Channel
 from tagship.ship.sshconfig import Endpoint, resolve, split_jump
 from tagship.ship.transport import StderrTail
@@ -31,6 +31,12 @@ KNOCKS = 8
 """Connections to one sshd that aren't let in yet, at most: from the eleventh on it drops some (MaxStartups)."""
 PASSED = "keepalive@openssh.com"
 """A question that sshd answers only once it has stopped counting a connection as one that isn't let in yet."""
+
+WEAK = {
+    "ciphers": ("aes128-cbc", "aes192-cbc", "aes256-cbc", "3des-cbc"),
+    "macs": ("hmac-sha1", "hmac-md5", "hmac-sha1-96", "hmac-md5-96"),
+}
+"""What Paramiko would still take and OpenSSH no longer offers; of its key exchanges, none is of that kind."""
 
 _DOORS: dict[str, threading.BoundedSemaphore] = {}
 """Who is at which sshd's door; a jump host has one for the whole fleet behind it."""
@@ -76,7 +82,7 @@ class SshTransport:
         opened: list[Any] = []
         try:
             endpoint = self.endpoint()
-            gateway: Any = endpoint.proxy_command
+            gateway: Any = None
             for called, between in self.between(endpoint):
                 with _door(between):
                     gateway = self._open(between, gateway, called, opened)
@@ -100,7 +106,8 @@ class SshTransport:
         texts = [path.read_text(errors="replace") for path in endpoint.known_hosts if path.is_file()]
         alias = endpoint.key_alias
         key_name = alias if alias else name_in_file(endpoint.hostname, endpoint.port)
-        known = read_known(texts, key_name)
+        known = _with_revoked(read_known(texts, key_name), endpoint, called)
+        sock = {"sock": _through(endpoint.proxy, called)} if endpoint.proxy else {}
         connection = fabric.Connection(
             endpoint.hostname,
             user=endpoint.user,
@@ -116,7 +123,8 @@ class SshTransport:
                 "look_for_keys": False,
                 "banner_timeout": endpoint.connect_timeout,
                 "auth_timeout": AUTH_TIMEOUT,
-                "disabled_algorithms": {"keys": known.refused_algorithms()},
+                "disabled_algorithms": {"keys": known.refused_algorithms(), **WEAK},
+                **sock,
             },
         )
         judge = KnownKeysOnly(called, key_name, known, endpoint)
@@ -143,8 +151,8 @@ class KnownKeysOnly(paramiko.MissingHostKeyPolicy):
         self.file = endpoint.known_hosts[0] if endpoint.known_hosts else Path("~/.ssh/known_hosts")
         self.scan = f"ssh-keyscan -p {endpoint.port} {endpoint.hostname}"
 
-    def missing_host_key(self, _client: Any, _hostname: str, key: paramiko.PKey) -> None:
-        """Return for a known key; raise `HostRefused` for a revoked, changed or unknown one."""
+    def missing_host_key(self, client: Any, _hostname: str, key: paramiko.PKey) -> None:
+        """Return for a known key; raise `HostRefused` for a revoked, changed or unknown one, or a weak exchange."""
         shown = HostKey(key.get_name(), key.asbytes())
         if shown in self.known.revoked:
             raise HostRefused(
@@ -153,16 +161,27 @@ class KnownKeysOnly(paramiko.MissingHostKeyPolicy):
                 cure="do not connect; ask whoever keeps the host what happened",
             )
         if shown in self.known.keys:
+            self._must_be_strict(client.get_transport())
             return
         if self.known.keys:
             raise self.changed(f"it showed {shown.fingerprint} ({shown.type})")
+        signed = "; an authority is known, but certificates are not taken" if self.known.by_authority else ""
         raise HostRefused(
-            f"its host key is not known: {shown.fingerprint} ({shown.type})",
+            f"its host key is not known: {shown.fingerprint} ({shown.type}){signed}",
             host=self.host,
             cure=f"compare the fingerprint with the host's own (ssh-keygen -lf on it), then: "
             f"{self.scan} >> {self.file}",
             tail=[shown.line(self.key_name)],
         )
+
+    def _must_be_strict(self, transport: paramiko.Transport) -> None:
+        """Without it, who sits in between can drop the first packets of a connection unseen (CVE-2023-48795)."""
+        if not transport.agreed_on_strict_kex:  # type: ignore[attr-defined]
+            raise HostRefused(
+                f"its SSH server ({transport.remote_version}) knows no strict key exchange (CVE-2023-48795)",
+                host=self.host,
+                cure="update it: OpenSSH 9.6, or any that its distribution has updated since December 2023",
+            )
 
     def changed(self, shown: str) -> HostRefused:
         """The refusal of a host that is known by another key."""
@@ -222,10 +241,35 @@ class SshChannel:
                 connection.transport.close()
 
 
+def _through(proxy: Sequence[str], called: str) -> paramiko.ProxyCommand:
+    try:
+        return paramiko.ProxyCommand(shlex.join(proxy))  # which splits it again, and has no shell
+    except OSError as error:
+        cure = "mend ProxyCommand; it is a program and its words, for no shell runs it"
+        raise HostRefused(f"its ProxyCommand can't be run ({error})", host=called, cure=cure) from None
+
+
+def _with_revoked(known: KnownKeys, endpoint: Endpoint, called: str) -> KnownKeys:
+    """As OpenSSH does it, a file of revoked keys that can't be read refuses every host."""
+    if endpoint.revoked is None:
+        return known
+    try:
+        more = read_revoked(endpoint.revoked.read_bytes())
+    except OSError:
+        more = None
+    if more is None:
+        raise HostRefused(
+            f"RevokedHostKeys {endpoint.revoked} can't be read",
+            host=called,
+            cure="make it a file with one public key a line; binary revocation lists (KRL) are not read here",
+        )
+    return replace(known, revoked=known.revoked | more)
+
+
 def _door(endpoint: Endpoint) -> threading.BoundedSemaphore:
     """Held until sshd has answered something behind the login: it lets in a moment before it stops counting."""
     # What a proxy command goes through, only it knows: perhaps the same host for all.
-    key = "a proxy" if endpoint.proxy_command else f"{endpoint.hostname}:{endpoint.port}"
+    key = "a proxy" if endpoint.proxy else f"{endpoint.hostname}:{endpoint.port}"
     return _DOORS.setdefault(key, threading.BoundedSemaphore(KNOCKS))
 
 
@@ -289,8 +333,11 @@ def _refused(error: Exception, called: str, endpoint: Endpoint, judge: KnownKeys
             host=called,
             cure=f"put your public key into that user's authorized_keys, or name another user, then try: {by_hand}",
         )
-    if isinstance(error, paramiko.ssh_exception.IncompatiblePeer) and judge.known.keys:
-        return judge.changed("it has no key of a known type")
+    if isinstance(error, paramiko.ssh_exception.IncompatiblePeer):
+        if "host key" in str(error) and judge.known.keys:
+            return judge.changed("it has no key of a known type")
+        cure = "update its SSH server: what it offers is weak, or unknown here"
+        return HostRefused(f"nothing in common with its SSH server ({_words(error)})", host=called, cure=cure)
     if isinstance(error, socket.gaierror):
         return HostRefused(f"there is no address for {endpoint.hostname}", host=called, cure="mend `host:`, or DNS")
     return HostRefused(f"it does not answer at {address} ({_words(error)})", host=called, cure=f"try: {by_hand}")

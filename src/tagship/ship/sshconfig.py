@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -16,6 +17,8 @@ from tagship.errors import HostRefused
 CONNECT_TIMEOUT = 10.0
 CONFIG_VARIABLE = "TAGSHIP_SSH_CONFIG"
 """The environment variable that names a file to read instead of ~/.ssh/config, as `ssh -F` does; CI has one."""
+_HOST = re.compile(r"[A-Za-z0-9_:](?:[A-Za-z0-9._:%-]{0,252})\Z")
+_USER = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._@+\\$-]{0,63})\Z")
 _FILES = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2"), ("/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2")
 _IDENTITIES = ("~/.ssh/id_rsa", "~/.ssh/id_ecdsa", "~/.ssh/id_ed25519")
 
@@ -40,7 +43,10 @@ class Endpoint:
     connect_timeout: float
     jumps: tuple[str, ...]
     """`user@host:port` of the machines in between, the first one nearest to us."""
-    proxy_command: str | None
+    proxy: tuple[str, ...]
+    """The command that carries the connection, where there is one: no shell runs it."""
+    revoked: Path | None
+    """A file of host keys that must never be taken."""
 
 
 def resolve(
@@ -55,7 +61,8 @@ def resolve(
     """Everything OpenSSH's configuration says of `host`, with what is given here in its place.
 
     `usual` is who logs in where nobody says who does: OpenSSH then takes the user of this machine. Raises
-    `HostRefused` if the configuration can't be read, or `identity` isn't there.
+    `HostRefused` if the configuration can't be read, names a host or user that can't be one, or `identity` isn't
+    there.
     """
     if identity is not None and not identity.is_file():
         raise HostRefused(f"there is no private key {identity}", host=host, cure="mend `identity:` of this host")
@@ -67,18 +74,46 @@ def resolve(
     files = (known_hosts,) if known_hosts else _known_hosts(options)
     here = getpass.getuser()
     asked = _one(options, "user") or here
+    who = user or (usual if usual and asked == here else asked)
+    where, number = _one(options, "hostname") or host, port or int(_one(options, "port") or 22)
+    for value, grammar, kind in ((where, _HOST, "host name"), (who, _USER, "user")):
+        if not grammar.match(value):
+            raise HostRefused(f"{value!r} is no {kind}", host=host, cure=f"mend {_config_file() or '~/.ssh/config'}")
     return Endpoint(
-        hostname=_one(options, "hostname") or host,
-        port=port or int(_one(options, "port") or 22),
-        user=user or (usual if usual and asked == here else asked),
+        hostname=where,
+        port=number,
+        user=who,
         identities=(identity,) if identity else _existing(options.get("identityfile") or _IDENTITIES),
         identities_only=_one(options, "identitiesonly") == "yes",
         known_hosts=files,
         key_alias=alias if alias not in ("", "none") else None,
         connect_timeout=float(timeout) if timeout.isdigit() and int(timeout) else CONNECT_TIMEOUT,
         jumps=tuple(jumps),
-        proxy_command=command if command not in ("", "none") and not jumps else None,
+        proxy=_proxy(command, host, where, number, who) if command not in ("", "none") and not jumps else (),
+        revoked=_path(_one(options, "revokedhostkeys")),
     )
+
+
+def _proxy(command: str, name: str, hostname: str, port: int, user: str) -> tuple[str, ...]:
+    """The words of a ProxyCommand; what is put into them can't make two of one, for they are split before."""
+    tokens = {"%": "%", "h": hostname, "n": name, "p": str(port), "r": user}
+
+    def put_in(found: re.Match[str]) -> str:
+        if found[1] not in tokens:
+            raise HostRefused(
+                f"its ProxyCommand has {found[0]}, which isn't known here", host=name, cure="use %h %p %r"
+            )
+        return tokens[found[1]]
+
+    try:
+        words = shlex.split(command.removeprefix("exec "))
+    except ValueError as error:
+        raise HostRefused(f"its ProxyCommand can't be read ({error})", host=name, cure="mend it") from None
+    return tuple(re.sub("%(.?)", put_in, word) for word in words)
+
+
+def _path(text: str) -> Path | None:
+    return None if text in ("", "none") else Path(text).expanduser()
 
 
 def split_jump(jump: str) -> tuple[str, str | None, int | None]:
