@@ -17,6 +17,7 @@ from tagship.errors import ConfigError
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,30}\Z")
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}\Z")
+_LOGIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@+\\$-]{0,63}\Z")
 _SIZE = re.compile(r"[1-9][0-9]{0,8}[kKmMgG]?\Z")
 _SERVER_NAME = re.compile(r"(?:\*\.)?[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252})\Z")
 _LISTEN = re.compile(r"(?:(?:[0-9.]{7,15}|\[[0-9a-fA-F:]+\]):)?[0-9]{1,5}\Z")
@@ -205,6 +206,10 @@ class Checker:
             here = (*at, "hosts", index)
             if not _HOST.match(host.host):
                 raise self.error("is not a host name or address", (*here, "host"))
+            if host.user is not None and not _LOGIN.match(host.user):
+                raise self.error("is not a user's name", (*here, "user"))
+            if host.port is not None and not 0 < host.port < 65536:
+                raise self.error("must be a number from 1 to 65535", (*here, "port"))
             if host.name is not None and not _CALLED.match(host.name):
                 cure = "name: web1; --limit and hooks tell names apart by commas"
                 raise self.error("must be one word without commas", (*here, "name"), cure)
