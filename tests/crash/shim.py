@@ -12,22 +12,28 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 FAB = """\
-#!{python}
+#!/bin/sh
+[ -e {clients} ] && . {clients}
+exec {python} -c "
 import sys
-sys.executable = {stand_in!r}
+sys.argv[0], sys.executable = 'fab', '{stand_in}'
 from fabric.main import program
 program.run()
+" "$@"
 """
 
 STAND_IN = """\
 #!/bin/sh
 # The agent is the only one that is started with -IS by this name; the first one takes what is meant for one only.
 if [ "$1" = -IS ]; then
-    [ -e {always} ] && . {always}
+    unset {theirs}
+    [ -e {agents} ] && . {agents}
     if [ -e {once} ] && mv {once} {taken} 2>/dev/null; then . {taken}; fi
 fi
 exec {python} "$@"
 """
+THEIRS = ("LD_PRELOAD", "FAKETIME")
+"""What a client has for itself, and not for what it starts."""
 
 
 class Shim:
@@ -35,17 +41,13 @@ class Shim:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir()
-        self._once = folder / "once"
-        self._taken = folder / "taken"
-        self._always = folder / "always"
         self._folder = folder
-        stand_in = folder / "python"
-        names = {"python": sys.executable, "stand_in": str(stand_in), "once": self._once, "taken": self._taken}
-        stand_in.write_text(STAND_IN.format(**names, always=self._always))
-        fab = folder / "fab"
-        fab.write_text(FAB.format(**names))
-        for path in (stand_in, fab):
-            path.chmod(0o755)
+        names = {name: str(folder / name) for name in ("once", "taken", "agents", "clients")}
+        self._scripts = {name: Path(path) for name, path in names.items()}
+        words = {**names, "python": sys.executable, "stand_in": str(folder / "python"), "theirs": " ".join(THEIRS)}
+        for name, text in (("fab", FAB), ("python", STAND_IN)):
+            (folder / name).write_text(text.format(**words))
+            (folder / name).chmod(0o755)
 
     def put_before(self, env: dict[str, str]) -> None:
         """Have the `fab` of this environment's PATH be ours."""
@@ -53,17 +55,20 @@ class Shim:
 
     def next_under(self, argv: Sequence[str]) -> None:
         """The next agent, and only that, runs below `argv`, such as strace and its flags."""
-        new = self._once.with_suffix(".new")
-        new.write_text(f'exec {shlex.join(argv)} {shlex.quote(sys.executable)} "$@"\n')
-        new.rename(self._once)
+        self._scripts["once"].write_text(f'exec {shlex.join(argv)} {shlex.quote(sys.executable)} "$@"\n')
 
-    def nothing_next(self) -> bool:
-        """Take that back; gives whether no agent had come for it."""
-        waited = self._once.exists()
-        self._once.unlink(missing_ok=True)
-        return waited
+    def nothing_next(self) -> None:
+        """Take that back, if no agent came for it."""
+        self._scripts["once"].unlink(missing_ok=True)
 
-    def all_with(self, env: Mapping[str, str]) -> None:
-        """Every agent from now on has these variables too; none: no agent has any."""
+    def agents_with(self, env: Mapping[str, str]) -> None:
+        """Every agent from now on has these variables, and none that were set so before."""
+        self._set("agents", env)
+
+    def clients_with(self, env: Mapping[str, str]) -> None:
+        """The same of every client, whose agents don't get them."""
+        self._set("clients", env)
+
+    def _set(self, which: str, env: Mapping[str, str]) -> None:
         words = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in env.items())
-        self._always.write_text(words)
+        self._scripts[which].write_text(words)
