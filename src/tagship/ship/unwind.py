@@ -19,6 +19,14 @@ REBUILDS = ("flip", "mark", "start", "front")
 """Undos that bring back what the world could see; the others only remove what was added beside it."""
 
 
+class Overtaken(LinkLost):
+    """While our link was lost, somebody else has changed the host; `current` is what stands there now."""
+
+    def __init__(self, *, host: str, current: str | None) -> None:
+        super().__init__("somebody else has changed it since; nothing was put back over that", host=host)
+        self.current = current
+
+
 @dataclass(frozen=True)
 class HostState:
     """Where a host stands after an unwind."""
@@ -104,6 +112,10 @@ class Unwind:
             for step, act in owed:
                 self._undo(step, act, errors)
             now = self._fleet.survey(host)
+        except Overtaken as late:
+            told = (*errors, late.what)
+            self.states[host] = HostState(host, late.current, back=False, reached=True, errors=told)
+            return
         except TagshipError as error:
             self.states[host] = self._lost(host, error.what)
             return
@@ -136,14 +148,21 @@ class Unwind:
             self._tell(Event("step", step.host, {"step": step.title, "state": state, "seconds": seconds}))
 
     def _ensure(self, host: str) -> None:
-        """A link that works and holds the lock. Raises `LinkLost` where there is no way to one."""
+        """A link that works and holds the lock. Raises `LinkLost` where there is no way to one, and `Overtaken`.
+
+        Who was silent for long, asleep or cut off, has lost its locks to whoever came next.
+        """
         if self._fleet.link(host).alive:
             return
         try:
             self._fleet.reconnect(host)
             take_again(self._fleet, host, self._claim)
+            now = self._fleet.survey(host)
         except TagshipError as error:
             raise LinkLost(error.what, host=host, cure=error.cure, tail=error.tail) from error
+        ours = (self._fleet.surveys[host].current, self._claim.release)
+        if now.change > self._fleet.change or now.current not in ours:
+            raise Overtaken(host=host, current=now.current)
 
     def _lost(self, host: str, error: str) -> HostState:
         """A host that can't be asked: only what is certain counts as reversed."""

@@ -224,7 +224,7 @@ def silent(trial: Trial) -> None:
         world.must("deploy", "--tag", "v1")
         steps = world.steps("deploy", "--tag", "v2")
         waited, worked = [0.0], [0.0]
-        for point in trial.choose(range(steps - 2), quick=1):
+        for point in trial.choose(range(steps - 2), quick=2):
             with trial.at(point):
                 seconds = _silent(world, point)
                 waited.append(seconds[0])
