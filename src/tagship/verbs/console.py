@@ -59,6 +59,8 @@ def run(work: Callable[[Report], Mapping[str, Any]], *, json: bool = False, summ
                 tail=traceback.format_exc().splitlines(),
             )
             result = _failed(report, bug)
+        for late in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(late, signal.SIG_IGN)  # how it ended is known, and the exit code must say just that
         report(Event("result", "", {"exit": 0, "seconds": round(time.monotonic() - began, 3), **result}))
     raise SystemExit(result.get("exit", 0))
 
