@@ -115,10 +115,15 @@ def _follow(world: World, branch: str, target: str) -> None:
     (host,) = world.hosts
     if branch == BACK:
         back = good_before(host, current(host))
-        ended = world.fab("rollback")
-        if ended.exit != (3 if back is None else 0) or (back is not None and current(host) != back):
-            raise Violated(f"O3: `fab rollback` should lead to {back}; {current(host)} is current: {ended.words}")
-        world.whole([current(host)])
+        if back is None:  # nowhere to go, and so nothing is touched
+            if (ended := world.fab("rollback")).exit != 3:
+                raise Violated(f"O5: there is nothing to go back to: {ended.words}")
+            world.converges("v2")
+            return
+        world.must("rollback")
+        if current(host) != back:
+            raise Violated(f"O3: `fab rollback` should lead to {back}, and {current(host)} is current")
+        world.whole([tag_of(back)])
         world.clean()
     else:
         world.converges(target if branch == RESUME else "v2")
