@@ -76,6 +76,31 @@ def converged(made: Lab, outcome: Outcome, *left: str) -> None:
     assert all(host.running == {host.current} and host.holder is None for host in living)
 
 
+@pytest.mark.parametrize("down", [False, True], ids=["deploy", "rollback"])
+def test_nothing_public_changes_before_every_host_is_ready(*, down: bool) -> None:
+    """Each phase is a barrier: the first flip begins once the last host has sealed, smoked and started; and so on."""
+    made = lab(*HOSTS)
+    made.deploy("v1")
+    if down:
+        made.deploy("v2")
+    made.events.clear()
+    assert (made.rollback() if down else made.deploy("v2")).outcome == "live"
+    steps = [event for event in made.told("step") if event.host]
+
+    def last_done(*titles: str) -> int:
+        return max(i for i, e in enumerate(steps) if e.data["state"] == "done" and e.data["step"].startswith(titles))
+
+    def first_begun(*titles: str) -> int:
+        return min(i for i, e in enumerate(steps) if e.data["state"] == "begin" and e.data["step"].startswith(titles))
+
+    if not down:
+        assert last_done("seal", "smoke") < first_begun("start")
+    assert last_done("start") < first_begun("flip")
+    assert last_done("flip") < first_begun("drain")
+    assert last_done("drain") < first_begun("mark")
+    assert {event.host for event in steps if event.data["step"].startswith("flip")} == set(HOSTS)
+
+
 @pytest.mark.parametrize("host", HOSTS)
 @pytest.mark.parametrize("verb", DEPLOY)
 def test_a_mixed_fleet_goes_back_host_by_host_to_what_its_own_survey_said(verb: str, host: str) -> None:
