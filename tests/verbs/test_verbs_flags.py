@@ -87,10 +87,10 @@ def test_status_releases_and_history_tell_how_the_host_stands(live: Project) -> 
     (row,) = live.told("fab", "releases", "--stage", "local").of("row")
     assert (row["release"], row["tag"], row["state"], row["role"]) == ("0001-v1.0.0", "v1.0.0", "good", "current")
     assert live.git("rev-parse", "v1.0.0^{commit}").startswith(row["commit"])
-    rows = live.told("fab", "history", "--stage", "local").of("row")
-    assert [row["what"] for row in rows] == ["staging", "staged", "flip", "flipped", "good"]
+    rows = live.told("fab", "history", "--stage", "local", "--rows").of("row")
+    assert [row["what"] for row in rows] == ["begun", "staging", "staged", "flip", "flipped", "good", "ended"]
     assert rows[-1]["by"].startswith(f"{getpass.getuser()}@")
-    assert live.told("fab", "history", "--last", "2").of("row") == rows[-2:]
+    assert live.told("fab", "history", "--rows", "--last", "2").of("row") == rows[-2:]
     assert live.told("fab", "verify", "--stage", "local").of("row") == []
     for argv in (("fab", "status"), ("fab", "releases"), ("fab", "history"), ("fab", "verify")):
         ran = live.run(*argv)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tagship.config import Argv
+from tagship.errors import Refused
 from tagship.ship import heal, layout
 from tagship.ship.hooks import Change
 from tagship.ship.parts import Part, part_of
@@ -46,7 +47,8 @@ def plan_deploy(
     """All of a deploy of `shipment` to the hosts of `surveys`, the first of which is the canary.
 
     Current everywhere already and well: an empty plan. Current everywhere but not well: a plan that heals it.
-    Otherwise a new release with the next serial of the fleet. `cargo` is needed only for the last.
+    Otherwise a new release with the next serial of the fleet. `cargo` is needed only for the last. Raises `Refused`
+    where no serial is left.
     """
     settled = settled_release(surveys, shipment, stage)
     if settled is not None:
@@ -56,7 +58,7 @@ def plan_deploy(
         if live != {shipment.tag}:
             words += f", and {shipment.tag} is the same (tree, site and lock),"
         return plan_of("deploy", stage.name, surveys, settled, phases, f"{words} on")
-    release = layout.release_id(1 + max(survey.highest for survey in surveys.values()), shipment.tag)
+    release = layout.release_id(_next_serial(surveys), shipment.tag)
     change = change_of("deploy", surveys, stage, release, shipment.tag)
     runs = {host: stage.part_of(shipment.app, host).runs for host in surveys}
     phases = (
@@ -66,6 +68,17 @@ def plan_deploy(
     )
     words = f"deploy {shipment.tag} as {release} to"
     return plan_of("deploy", stage.name, surveys, release, phases, words, tag=shipment.tag)
+
+
+def _next_serial(surveys: Mapping[str, HostSurvey]) -> int:
+    host, survey = max(surveys.items(), key=lambda item: item[1].highest)
+    if survey.highest >= layout.LAST_SERIAL:
+        raise Refused(
+            f"its journal has given the serial {survey.highest}, and there is none above",
+            where=host,
+            cure=f"take the line that says so out of {survey.root}/state/journal.jsonl on the host: it is damaged",
+        )
+    return survey.highest + 1
 
 
 def plan_stage(shipment: Shipment, cargo: Mapping[str, Cargo], stage: Stage, made: Made, release: str) -> Phase:

@@ -7,6 +7,9 @@ import re
 TAG_LENGTH = 40
 """Characters of the tag that a release id keeps."""
 
+LAST_SERIAL = 999_999_999
+"""The highest that a release id can hold: sockets' paths have no room for more."""
+
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 _ID = re.compile(r"(\d{4,})-([A-Za-z0-9._-]{1,40})\Z")
 
