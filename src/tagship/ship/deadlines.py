@@ -37,6 +37,7 @@ VERBS: Mapping[str, Deadline] = {
     "lock": Deadline(LOOK),  # clears what killed sessions left half done
     "unlock": Deadline(GLANCE),
     "holder": Deadline(GLANCE),
+    "sweep": Deadline(LOOK),
     "declare": Deadline(WORK),
     "put": Deadline(120.0, by_progress=True),  # however much there is to send, over however thin a line
     "tree": Deadline(WORK),
