@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+URLS_SHOWN = 20
+"""URLs of each kind of change that a plan prints and a webhook is sent; the rest is counted."""
+
 
 def human_bytes(count: int) -> str:
     """24310 bytes as people read them: `24 KB` (decimal units)."""

@@ -12,10 +12,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tagship.amounts import human_bytes
+from tagship.amounts import URLS_SHOWN, human_bytes
 from tagship.errors import UsageError
 from tagship.events import Event
-from tagship.wording import RESULT, URLS_SHOWN, Failure, cell, clean, failure_lines
+from tagship.wording import RESULT, Failure, cell, clean, failure_lines
 
 LINES_SHOWN = 200
 """Lines of a plan or an error that are shown; GitHub takes 1 MiB of summary a step."""

@@ -8,12 +8,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tagship.amounts import human_bytes
+from tagship.amounts import URLS_SHOWN, human_bytes
 from tagship.errors import Degraded, Locked, TagshipError
 from tagship.events import Event
-
-URLS_SHOWN = 20
-"""URLs of each kind of change that a plan prints and a webhook is sent; the rest is counted."""
 
 RESULT: Mapping[str, Any] = {
     "outcome": "degraded",

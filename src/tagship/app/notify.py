@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tagship import __version__
+from tagship.amounts import URLS_SHOWN
 from tagship.config import Notify, webhooks
 from tagship.errors import Interrupted
 from tagship.events import Listener, note
@@ -19,7 +20,6 @@ from tagship.manifest import UrlChanges
 from tagship.masks import Mask, secrets_of
 from tagship.ship.crew import Crew
 from tagship.ship.outcome import Outcome
-from tagship.wording import URLS_SHOWN
 
 PATIENCE = 10.0
 """Seconds that all webhooks together may take, name resolution and slow answers included."""
