@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ast
+import bz2
 import dataclasses
 import json
 import subprocess
 import sys
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +70,7 @@ def test_code_for_setups_travels_only_with_setups() -> None:
     """A deploy's archive has none of it, and knows no more of it than two names of verbs."""
 
     def modules(archive: bytes) -> set[str]:
-        return {name for name in zlib.decompress(archive).decode().split("\0")[::2] if "outfit" in name}
+        return {name for name in bz2.decompress(archive).decode().split("\0")[::2] if "outfit" in name}
 
     assert modules(boot.archive()) == set()
     assert "tagship.host.outfit" in modules(boot.archive(boot.OUTFIT))
