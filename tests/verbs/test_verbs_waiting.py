@@ -19,6 +19,7 @@ def holder(project: Project, tag: str = "v1.1.0", body: str = "two") -> Iterator
     (project.root / "hold").touch()
     with project.begun("fab", "deploy") as first:
         first.until("prepare")
+        eventually(lambda: "hold.py" in " ".join(project.processes().values()), "it never prepares")
         yield first
 
 
