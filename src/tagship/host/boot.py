@@ -36,7 +36,7 @@ def argv(python: str = "python3") -> list[str]:
 
 @functools.lru_cache(maxsize=4)
 def archive(*more: str) -> bytes:
-    """The package: names of modules and their sources in turn, with a NUL between each two; a fifth less than by zlib.
+    """The package: module names and sources in turn, with a NUL between each two; a fifth less than by zlib.
 
     `more` are of `OUTFIT`, `LIVE`, `FRONT`, `VERIFY`: modules whose names begin so travel only where asked for.
     """
