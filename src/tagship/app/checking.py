@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tagship.app.packing import Packed, tell_tag
-from tagship.app.project import open_project
+from tagship.app.packing import Packed
+from tagship.app.project import open_project, tell_tag
 from tagship.events import Listener, note
-from tagship.release import bundle, tags
+from tagship.release import tags
+from tagship.release.tagged import read_config
 from tagship.ship import connecting
 
 
@@ -23,7 +24,7 @@ def check(folder: Path, stage_name: str, tag: str | None, *, listener: Listener)
     places = connecting.places(stage_name, stage, project.config.app.name, project.root)
     chosen = tags.resolve(project.root, tag)
     tell_tag(chosen, listener)
-    shipment = Packed(project.root, chosen, bundle.read_config(project.root, chosen), listener).shipment()
+    shipment = Packed(project.root, chosen, read_config(project.root, chosen), listener).shipment()
     files = len(shipment.manifest.entries)
     hosts = ", ".join(place.name for place in places)
     note(listener, f"{chosen.name} is packed for {stage_name} ({hosts}): {files} entries, {shipment.digest[:12]}")

@@ -15,7 +15,8 @@ from tagship.app.outfits import Outfits, outfits
 from tagship.app.stage import OnStage
 from tagship.errors import TagshipError
 from tagship.events import Event
-from tagship.release import bundle, tags
+from tagship.release import tags
+from tagship.release.tagged import read_config
 from tagship.ship import connecting, doctor
 from tagship.ship.doctor import Asked, Finding
 from tagship.ship.examining import examine
@@ -72,7 +73,7 @@ def _here(on: OnStage) -> tuple[list[Finding], config.App]:
         return [*found, Finding("tag", "bad", "there is no git here", "install git")], app
     try:
         tag = tags.resolve(on.project.root)
-        app = bundle.read_config(on.project.root, tag).app
+        app = read_config(on.project.root, tag).app
         found.append(Finding("tag", "ok", f"{tag.name} is what ships next"))
         meant = "if it isn't meant: commit what shall ship, and git tag --annotate it"
         found += [Finding("tag", "warn", warning, meant) for warning in tag.warnings]

@@ -12,22 +12,13 @@ from tagship import config as config_file
 from tagship.app.project import tell_built
 from tagship.config import Config
 from tagship.errors import BundleRefused
-from tagship.events import Event, Listener, note
+from tagship.events import Listener
 from tagship.release import bundle, wheels
 from tagship.release.hostpython import HostPython
 from tagship.release.store import ObjectStore
 from tagship.release.tags import Tag
 from tagship.ship.shipment import Shipment, Wheel
 from tagship.ship.survey import Room
-
-
-def tell_tag(tag: Tag, listener: Listener) -> None:
-    """Say which commit the tag names, how HEAD stands to it, and what of it deserves a warning."""
-    listener(Event("tag", "", {"tag": tag.name, "commit": tag.commit}))
-    ahead = f"; HEAD is {tag.ahead} commit{'s' if tag.ahead != 1 else ''} ahead of it" if tag.ahead else ""
-    note(listener, f"{tag.name} is commit {tag.commit[:12]}{ahead}")
-    for warning in tag.warnings:
-        note(listener, warning, level="warning")
 
 
 class Packed:

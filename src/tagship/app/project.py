@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 from tagship import config as config_file
 from tagship.config import Config, Site
 from tagship.errors import ConfigError
-from tagship.events import Listener, note
+from tagship.events import Event, Listener, note
 
 if TYPE_CHECKING:
     from tagship.press.build import BuildReport
+    from tagship.release.tags import Tag
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,15 @@ def tell_built(built: BuildReport, listener: Listener) -> None:
     for kind, left in (("a draft", built.drafts), ("dated after the commit", built.future)):
         if left:
             note(listener, f"left out, {kind}: {', '.join(left)}")
+
+
+def tell_tag(tag: Tag, listener: Listener) -> None:
+    """Say which commit the tag names, how HEAD stands to it, and what of it deserves a warning."""
+    listener(Event("tag", "", {"tag": tag.name, "commit": tag.commit}))
+    ahead = f"; HEAD is {tag.ahead} commit{'s' if tag.ahead != 1 else ''} ahead of it" if tag.ahead else ""
+    note(listener, f"{tag.name} is commit {tag.commit[:12]}{ahead}")
+    for warning in tag.warnings:
+        note(listener, warning, level="warning")
 
 
 def serve(project: Project, *, port: int, drafts: bool, future: bool, listener: Listener) -> None:

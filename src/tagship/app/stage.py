@@ -11,25 +11,28 @@ import time
 from collections.abc import Callable, Mapping, Set
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from tagship.app.packing import Packed, tell_tag
-from tagship.app.project import Project, open_project
+from tagship.app.project import Project, open_project, tell_tag
 from tagship.config import App, Config, Stage
 from tagship.errors import Degraded, TagshipError, UsageError
 from tagship.events import Event, Listener, note
 from tagship.hooking import noted
 from tagship.manifest import UrlChanges, url_changes
-from tagship.release import bundle, tagbook, tags
+from tagship.release import tagbook, tags
+from tagship.release.tagged import read_config
 from tagship.release.tags import Tag
-from tagship.ship import again, changing, connecting, loading, looking, waiting
+from tagship.ship import again, connecting, waiting
 from tagship.ship.fleet import Fleet
-from tagship.ship.hooks import Hooks
 from tagship.ship.outcome import HostOutcome, Outcome, outcome_of
-from tagship.ship.shipment import Made, Shipment
 from tagship.ship.survey import Release
+
+# What packs and what changes hosts is a third of our code: it is loaded while they let us in (`_load_the_rest`).
+if TYPE_CHECKING:
+    from tagship.ship.hooks import Hooks
+    from tagship.ship.shipment import Shipment
 
 _LONGEST_OWNER = 100
 _LOOPBACK = re.compile(r"https?://(localhost|127\.|\[::1\])")
@@ -80,8 +83,10 @@ class OnStage:
         chosen = tags.resolve(root, tag)
         news.tag = chosen.name
         tell_tag(chosen, self.listener)
-        config = bundle.read_config(root, chosen)
+        config = read_config(root, chosen)
         with self._connect(config.app, "plan" if dry else "deploy", tag=tag) as fleet:
+            from tagship.app.packing import Packed  # loaded meanwhile
+
             if not wait:
                 waiting.refuse_locked(fleet)  # before minutes of building
             packed = Packed(root, chosen, config, self.listener).shipment()
@@ -95,6 +100,9 @@ class OnStage:
 
     def _ship(self, tag: Tag, packed: Shipment, config: Config, fleet: Fleet, dry: bool, news: _News) -> Outcome:
         """Deploy what was packed to a fleet as its last survey found it."""
+        from tagship.ship import changing, loading  # loaded while it was connected
+        from tagship.ship.shipment import Made
+
         for survey in fleet.surveys.values():
             tags.check_not_moved(tag, {release.tag: release.commit for release in survey.releases})
         live = loading.live_manifests(fleet, packed)
@@ -114,6 +122,8 @@ class OnStage:
 
     def _rollback(self, to: str | None, dry: bool, wait: float, news: _News) -> Outcome:
         with self._connect(self.project.config.app, "rollback", to=to) as fleet:
+            from tagship.ship import changing, loading  # loaded meanwhile
+
             news.tag = to
 
             def go_down() -> Outcome:
@@ -132,19 +142,23 @@ class OnStage:
 
     def start(self, *, dry: bool = False, wait: float = 0) -> Outcome:
         """Bring up what is current, after a stop or a reboot. Raises as `deploy`."""
-        return self._change("start", changing.start, dry, wait)
+        return self._change("start", dry, wait)
 
     def stop(self, *, dry: bool = False, wait: float = 0) -> Outcome:
         """Stop the application and the front door everywhere. Raises as `deploy`."""
-        return self._change("stop", changing.stop, dry, wait)
+        return self._change("stop", dry, wait)
 
-    def _change(self, name: str, verb: Callable[..., Outcome], dry: bool, wait: float) -> Outcome:
+    def _change(self, name: str, dry: bool, wait: float) -> Outcome:
         with self._connect(self.project.config.app, name) as fleet:
-            told = self.listener
+            from tagship.ship import changing  # loaded meanwhile
+
+            told, verb = self.listener, changing.start if name == "start" else changing.stop
             return self._in_turn(fleet, wait, lambda: verb(fleet, self.stage, told, owner=owner(), dry=dry))
 
     def releases(self) -> Table:
         """The releases on each host, oldest first. Raises `HostRefused`."""
+        from tagship.ship import looking
+
         with self.look() as fleet:
             rows = tuple(
                 (host, known.id, known.tag, known.commit[:12], known.state, _role(known, fleet.surveys[host].current))
@@ -165,7 +179,9 @@ class OnStage:
             limit, skip = again.chosen(self.away, hosts, lost)
             return again.command(verb, self.name, tag=tag, to=to, limit=limit, skip=skip)
 
-        return connecting.connect(self.name, self.stage, app, self.project.root, away=self.away, without=without)
+        root, away = self.project.root, self.away
+        rest = _load_the_rest
+        return connecting.connect(self.name, self.stage, app, root, away=away, without=without, meanwhile=rest)
 
     def _warn(self, tag: Tag, config: Config, fleet: Fleet) -> None:
         """What is allowed, and seldom meant."""
@@ -184,6 +200,8 @@ class OnStage:
 
     def _hooks(self) -> Hooks:
         """The commands of tagship.yml, then the functions of fabfile.py."""
+        from tagship.ship.hooks import Hooks  # loaded meanwhile
+
         return Hooks((*self.project.config.hooks, *noted()), self.project.root)
 
     def _announced(self, verb: str, dry: bool, work: Callable[[_News], Outcome]) -> Outcome:
@@ -233,6 +251,12 @@ class OnStage:
             self.listener(event)
 
         return tell
+
+
+def _load_the_rest() -> None:
+    """Import what is only needed once every host has answered."""
+    from tagship.app import packing  # noqa: F401
+    from tagship.ship import changing  # noqa: F401
 
 
 def open_stage(

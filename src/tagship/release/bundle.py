@@ -18,19 +18,21 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from tagship import config as config_file
 from tagship.config import Config
-from tagship.errors import BundleRefused, ConfigError
+from tagship.errors import BundleRefused
 from tagship.events import Event, Listener, ignore
 from tagship.manifest import Entry, File, Link, Manifest
 from tagship.release import blobs as known_blobs
-from tagship.release import disk, git, lockfile, packed, tagbook, tags, tree, wheels
+from tagship.release import disk, lockfile, packed, tagbook, tags, tree, wheels
 from tagship.release.hostpython import HostPython
 from tagship.release.lockfile import Lock
 from tagship.release.packed import Packed
 from tagship.release.store import ObjectStore
+from tagship.release.tagged import read_config
 from tagship.release.tags import Tag
 from tagship.release.wheelcache import Wheel, hash_file
+
+__all__ = ["Bundle", "Press", "open_object", "pack", "read_config", "wheels_for"]
 
 FORMAT = 2
 """Counts up when the same tag would become another bundle."""
@@ -76,24 +78,6 @@ def open_object(bundle: Bundle, store: ObjectStore, key: str) -> BinaryIO:
     from tagship.release import gzipped  # only where there is a site
 
     return io.BytesIO(gzipped.compressed(store.read(plain)))
-
-
-def read_config(repo: Path, tag: Tag) -> Config:
-    """tagship.yml as `tag` has it; raises `ConfigError` whose file is `v1.0.0:tagship.yml`."""
-    where = Path(f"{tag.name}:{config_file.FILE_NAME}")
-    try:
-        data = git.run(repo, "cat-file", "blob", f"{tag.commit}:./{config_file.FILE_NAME}")
-    except git.GitFailed:
-        raise ConfigError(
-            "the tag has no such file",
-            path=where,
-            cure=f"commit {config_file.FILE_NAME} and make a new tag; an older tag can't be shipped",
-        ) from None
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"not UTF-8 (byte {error.start})", path=where, cure="save it as UTF-8") from None
-    return config_file.parse(text, where)
 
 
 def pack(

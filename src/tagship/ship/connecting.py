@@ -82,17 +82,19 @@ def connect(
     pulse: Pulse | None = None,
     away: Mapping[str, str] | None = None,
     without: Callable[[list[str]], str] | None = None,
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> Fleet:
     """Connect to and survey every host of a stage; the caller closes the fleet, or uses it in a `with`.
 
     `app` is the application's settings, from the tag where there is one. `away` are hosts of the stage that `stage`
     leaves out here, by the flag that said so. `without` gives the command that goes on without the hosts that it is
-    told, where there is one. Raises `UsageError`, `HostRefused`, or `Refused` for several hosts.
+    told, where there is one; `meanwhile` is called while they connect. Raises `UsageError`, `HostRefused`, or
+    `Refused` for several hosts.
     """
     found = places(name, stage, app.name, project)
     asked, parallel = question(name, app), stage.rollout.parallel
     fleet = Fleet(found, asked, parallel=parallel, pulse=pulse or Pulse(), away=away)
-    if lost := fleet.reach():
+    if lost := fleet.reach(meanwhile):
         fleet.close()
         raise_all(list(lost.values()) if without is None or not fleet.surveys else [unreached(lost, fleet, without)])
     return fleet

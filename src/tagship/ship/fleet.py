@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -128,13 +128,15 @@ class Fleet:
             raise_all(list(self.lost.values()))
         return self
 
-    def reach(self) -> dict[str, TagshipError]:
+    def reach(self, meanwhile: Callable[[], None] = lambda: None) -> dict[str, TagshipError]:
         """Connect and survey every host; what went wrong with those that aren't in `surveys`.
 
-        Raises `Interrupted`.
+        `meanwhile` is called while they connect: that is mostly waiting. Raises `Interrupted`.
         """
         crew = Crew(self._connect_one, self.hosts, self.parallel)
         try:
+            boot.greeting(*self.more)  # once for all of them, and before the first of them wants it
+            meanwhile()
             crew.wait()
         except KeyboardInterrupt:
             self.close()
