@@ -58,26 +58,29 @@ def prepare(fleet: Fleet) -> list[Moment]:
     for tag in TAGS:
         fleet.tag(tag)
         fleet.must("deploy", "--tag", tag)
-    up = _moments("deploy", fleet.must("deploy", "--tag", TAGS[0]))
-    return up + _moments("rollback", fleet.must("rollback"))
+    up = moments("deploy", fleet.must("deploy", "--tag", TAGS[0]))
+    return up + moments("rollback", fleet.must("rollback"))
 
 
-def _moments(verb: str, ended: Ended) -> list[Moment]:
+def moments(verb: str, ended: Ended) -> list[Moment]:
+    """All moments of a `fab VERB` that has ended."""
     events = [event for event in ended.events if is_step(event)]
     return [Moment(verb, n, event["host"], event["step"], event["state"]) for n, event in enumerate(events)]
 
 
-def one_of_each(moments: Sequence[Moment], host: str) -> list[Moment]:
+def one_of_each(found: Sequence[Moment], host: str) -> list[Moment]:
     """The first beginning of each kind of step on `host`, of each verb, in their order."""
-    found: dict[tuple[str, str], Moment] = {}
-    for moment in moments:
+    firsts: dict[tuple[str, str], Moment] = {}
+    for moment in found:
         if moment.host == host and moment.state == "begin":
-            found.setdefault((moment.verb, moment.kind), moment)
-    return list(found.values())
+            firsts.setdefault((moment.verb, moment.kind), moment)
+    return list(firsts.values())
 
 
 def change(fleet: Fleet, verb: str) -> tuple[tuple[str, ...], str]:
     """Make ready for `verb`; the words of the command, and the tag that it leads to."""
+    if len(set(fleet.currents().values())) != 1:  # the attempt before was a violation: it isn't to become two
+        fleet.must("deploy", "--tag", TAGS[0], "--wait", f"{ERROR:.0f}s")
     (now,) = {tag_of(release) for release in fleet.currents().values()}
     other = TAGS[now == TAGS[0]]
     if verb == "deploy":

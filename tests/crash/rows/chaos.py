@@ -21,7 +21,7 @@ HOSTS, SECONDS = {True: 5, False: 3}, {True: 1800.0, False: 30.0}
 """By whether the run is full."""
 ROUND = (60.0, 90.0)
 """Seconds of killing between two pauses."""
-BETWEEN = 5.0
+BETWEEN = {True: 5.0, False: 2.0}
 """Seconds between two faults, on average."""
 BACK = 15.0
 """Seconds, at most, in which a host that has booted answers again."""
@@ -89,7 +89,9 @@ class Visitor(threading.Thread):
 class Killer(threading.Thread):
     """Kills hosts, connections and clients at random from its start until `end`, which leaves all hosts well."""
 
-    def __init__(self, world: Fleet, dice: random.Random, log: Log, excuses: dict[str, Excuses]) -> None:
+    def __init__(
+        self, world: Fleet, dice: random.Random, log: Log, excuses: dict[str, Excuses], between: float
+    ) -> None:
         super().__init__(daemon=True)
         self.client: Running | None = None
         """The command that is under way, which may be killed; set by who runs it."""
@@ -98,11 +100,12 @@ class Killer(threading.Thread):
         self.count = 0
         self.broken: list[str] = []
         self._world, self._dice, self._log, self._excuses = world, dice, log, excuses
+        self._between = between
         self._over = threading.Event()
         self._busy: dict[str, threading.Thread] = {}
 
     def run(self) -> None:
-        while not self._over.wait(self._dice.expovariate(1 / BETWEEN)):
+        while not self._over.wait(self._dice.expovariate(1 / self._between)):
             self.count += 1
             name = self._dice.choice(sorted(self._world.machines))
             act = self._dice.choice((self._client, self._connection, self._power, self._cable))
@@ -194,7 +197,7 @@ def chaos(trial: Trial) -> None:
             with trial.at(f"round-{number}"):
                 dice = trial.dice(f"round-{number}")
                 seconds = min(dice.uniform(*ROUND), max(until - time.monotonic(), 20.0))
-                _Round(world, dice, seconds, counts).run()
+                _Round(world, dice, seconds, counts, BETWEEN[trial.full]).run()
         trial.notes.append(
             ", ".join(f"{count:,} {what}" for what, count in counts.items()) + " (all of them excused)"
         )
@@ -203,14 +206,16 @@ def chaos(trial: Trial) -> None:
 class _Round:
     """So many seconds of killing, and the pause after it."""
 
-    def __init__(self, world: Fleet, dice: random.Random, seconds: float, counts: dict[str, int]) -> None:
-        self.world, self.dice, self.seconds, self.counts = world, dice, seconds, counts
+    def __init__(
+        self, world: Fleet, dice: random.Random, seconds: float, counts: dict[str, int], between: float
+    ) -> None:
+        self.world, self.dice, self.seconds, self.counts, self.between = world, dice, seconds, counts, between
         self.log = Log()
         self.excuses = {name: Excuses() for name in world.machines}
 
     def run(self) -> None:
         visitors = [Visitor(host) for host in self.world.hosts]
-        killer = Killer(self.world, random.Random(self.dice.random()), self.log, self.excuses)
+        killer = Killer(self.world, random.Random(self.dice.random()), self.log, self.excuses, self.between)
         for thread in (*visitors, killer):
             thread.start()
         try:

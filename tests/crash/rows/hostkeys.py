@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from contract.projects import free_port
-from contract.sshd import Sshd, make_key, run_sshd
+from contract.sshd import Sshd, make_key, missing, run_sshd
 from crash.matrix import Trial, Violated, fault
 from crash.oracles import Standing
 from crash.worlds import World, add_stage, light_project
@@ -29,12 +29,16 @@ class Way:
     known: Path
 
 
-@fault("host-key-unknown-changed-or-revoked", holds="refused before authentication, exit 3, nothing changed")
+@fault(
+    "host-key-unknown-changed-or-revoked",
+    holds="refused before authentication, exit 3, nothing changed",
+    needs=missing,
+)
 def keys(trial: Trial) -> None:
     """Of the host, and of the jump host before it: another sshd answers there than the one that is known."""
     with _behind_a_jump(trial.scratch) as way:
         points = [f"{verb}-{where}-{how}" for verb in VERBS for where in ("host", "jump") for how in FAULTS]
-        for point in trial.choose(points, quick=9):
+        for point in trial.choose(points, quick=6):
             with trial.at(point):
                 _refused(way, *point.split("-"))
 
