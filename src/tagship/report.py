@@ -102,9 +102,10 @@ class Report:
     def lines(self, *text: str) -> None:
         """Print sentences; as JSON a `note` event each."""
         with self._lock:
+            masked = self._mask.lines(text)
             for face in self._faces:
-                for line in text:
-                    face.line(self._mask.text(line))
+                for line in masked:
+                    face.line(line)
 
     def heading(self, text: str) -> None:
         """Print a line that begins a new part."""

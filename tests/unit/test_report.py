@@ -353,6 +353,39 @@ def test_every_line_of_a_secret_is_hidden() -> None:
     assert out.getvalue() == f"got {HIDDEN}\nand {HIDDEN}\n"
 
 
+def test_a_secret_that_is_folded_over_lines_is_hidden() -> None:
+    """Base64 of a long one fills several lines of a tail, none of which holds it whole; their number stays."""
+    secret = "MIIEvQ/+aB3" * 20
+    folded = base64.encodebytes(b"key: " + secret.encode()).decode().split()
+    out, err = io.StringIO(), io.StringIO()
+    with Report(stream=out, err=err, json=True) as report:
+        report.mask([secret])
+        report.failure(UsageError("it failed", tail=["before", *folded, "after"]))
+        report.lines(*folded)
+    error, *notes = [json.loads(line) for line in out.getvalue().splitlines()][: len(folded) + 1]
+    assert (error["tail"][0], error["tail"][-1], len(error["tail"])) == ("before", "after", len(folded) + 2)
+    assert not [line for line in out.getvalue().splitlines() for piece in folded[1:-1] if piece[:8] in line]
+    assert notes
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("fatal: unable to access 'https://ann:s3cr3t@git.example.org/a.git/'", "'https://[hidden]@git.example.org/a.git/'"),
+        ("https://ghp_token@github.com/a", "https://[hidden]@github.com/a"),
+        ("postgres://app:pass@db/app", "postgres://[hidden]@db/app"),
+        ("ssh://deploy@web1:22/", "ssh://deploy@web1:22/"),
+        ("see https://example.org/@ann", "see https://example.org/@ann"),
+    ],
+)
+def test_a_password_in_a_url_is_hidden_though_nobody_named_it(text: str, shown: str) -> None:
+    """git prints a remote's address where it fails, with whatever stands in it."""
+    out = io.StringIO()
+    with Report(stream=out) as report:
+        report.lines(text)
+    assert out.getvalue().strip().endswith(shown)
+
+
 def test_a_secret_that_begins_another_is_hidden_too() -> None:
     """The longer one goes first, so that its end doesn't stay."""
     out = io.StringIO()

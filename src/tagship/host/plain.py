@@ -14,6 +14,7 @@ from tagship.host.furnish import make_run
 from tagship.host.units import WEB
 
 _GRACE = 10.0  # seconds between SIGTERM and SIGKILL
+_MANY = 1000  # lines, so that a secret that is folded over several is whole when it is masked
 
 
 class Plain:
@@ -36,8 +37,8 @@ class Plain:
         return ""
 
     def last_words(self, part: str) -> list[str]:
-        """The last lines that the part has written since it was started, or looked at, here."""
-        return files.tail(self._layout.service_log(self._release, part), self._sizes[part])
+        """Many of the last lines that the part has written since it was started, or looked at, here."""
+        return files.tail(self._layout.service_log(self._release, part), self._sizes[part], lines=_MANY)
 
     def _spawn(self, part: str) -> None:
         import subprocess  # only where something is started

@@ -83,9 +83,9 @@ def add_last_words(
     context: Context, declared: stored.Declared, problem: Problem, runner: Any, part: str = WEB
 ) -> None:
     """Tell in `problem` what a part of the release has said last, secrets masked."""
-    from tagship.host.masking import mask  # only where there are last words to show
+    from tagship.host import masking  # only where there are last words to show
 
-    problem.tail = mask(runner.last_words(part) or problem.tail, secrets(context.layout, declared))
+    problem.tail = masking.last_words(runner.last_words(part) or problem.tail, secrets(context.layout, declared))
 
 
 def halt(context: Context, args: Args) -> dict[str, Any]:

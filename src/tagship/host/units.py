@@ -18,7 +18,7 @@ from tagship.host.lifeline import Lifeline
 from tagship.host.ready import Ready
 
 WEB = "web"
-_LINES = "20"
+_LINES, _MANY = "20", "200"
 _LONG = 9.0
 """Seconds before which no unit is killed for not ending: TimeoutStopSec is at least 10."""
 _GONE = 5.0
@@ -91,8 +91,8 @@ class Units:
         return "was ended by signal {}".format(status) if kind in ("2", "3") else ""
 
     def last_words(self, part: str) -> list[str]:
-        """The last lines of the part's journal."""
-        words = helper.argv(self._ready, "journal", name(self._serial, part), _LINES)
+        """Many of the last lines of the part's journal: a secret that is folded over several must be masked whole."""
+        words = helper.argv(self._ready, "journal", name(self._serial, part), _MANY)
         return helper.quietly(self._context.lifeline, words)[1]
 
 

@@ -279,7 +279,7 @@ class _Host:
     def _tools(self) -> Iterator[Row]:
         """What builds virtualenvs: installers as they were unpacked, wheels by their digests."""
         layout = self._layout
-        kept = []
+        kept: list[tuple[str, Any]] = []
         for sha256 in files.names(layout.tools):
             note = files.read_object(os.path.join(layout.tools, sha256, "tool.json"))
             names = [name for name in files.names(os.path.join(layout.tools, sha256)) if name != "tool.json"]
@@ -287,8 +287,8 @@ class _Host:
         for sha256 in files.names(layout.wheels):
             names = files.names(os.path.join(layout.wheels, sha256))
             kept += [(os.path.join(layout.wheels, sha256, name), sha256) for name in names]
-        for path, sha256 in kept:
+        for path, noted in kept:
             status = os.lstat(path)
-            fault = "changed" if self._hashes.of(path, status) != sha256 else self._guard.fault(status)
+            fault = "changed" if self._hashes.of(path, status) != noted else self._guard.fault(status)
             if fault:
                 yield [self._below(path), fault]
