@@ -51,37 +51,47 @@ def _unpack(objects: Objects, installer: list[Any], folder: str, program: str) -
     files.remove_tree(folder)
     os.makedirs(folder)
     if is_uv(installer):
-        _extract_uv(os.path.join(objects.path, sha256), name, program)
+        digest = _extract_uv(os.path.join(objects.path, sha256), installer, program)
     else:
+        digest = sha256
         fd = os.open(folder, files.FOLDER)
         try:
             objects.link(sha256, size, name, fd)
         finally:
             os.close(fd)
-    note = {"sha256": _hash(program), "inode": _inode(program)}
+    note = {"sha256": digest, "inode": _inode(program)}
     files.write_json(os.path.join(folder, NOTE), note)
     for other in files.names(os.path.dirname(folder)):
         if other != sha256:
             files.remove_tree(os.path.join(os.path.dirname(folder), other))
 
 
-def _extract_uv(wheel: str, name: str, program: str) -> None:
-    import zipfile  # once a host
+def _extract_uv(wheel: str, installer: list[Any], program: str) -> str:
+    """Unpack the program; gives its SHA-256 in hex. The wheel is opened once: what is hashed is what is unpacked."""
+    import hashlib  # once a host
+    import zipfile
 
-    distribution = "-".join(name.split("-")[:2])
-    member = distribution + ".data/scripts/uv"
+    name, sha256, _size = installer
+    member = "-".join(name.split("-")[:2]) + ".data/scripts/uv"
+    check = hashlib.sha256()
     try:
-        with zipfile.ZipFile(wheel) as archive, archive.open(member) as source:
-            fd = os.open(program, files.NEW, 0o700)
-            try:
-                for piece in iter(lambda: source.read(1 << 20), b""):
-                    files.write_all(fd, piece)
-                os.fchmod(fd, 0o555)
-                os.fsync(fd)
-            finally:
-                os.close(fd)
+        with os.fdopen(os.open(wheel, files.READ), "rb") as whole:
+            if hash_fd(whole.fileno()) != sha256:
+                raise Problem("tampered", "the wheel {} changed meanwhile".format(name), "deploy again")
+            whole.seek(0)
+            with zipfile.ZipFile(whole) as archive, archive.open(member) as source:
+                fd = os.open(program, files.NEW, 0o700)
+                try:
+                    for piece in iter(lambda: source.read(1 << 20), b""):
+                        check.update(piece)
+                        files.write_all(fd, piece)
+                    os.fchmod(fd, 0o555)
+                    os.fsync(fd)
+                finally:
+                    os.close(fd)
     except (zipfile.BadZipFile, KeyError) as error:
         raise failed("{} is no wheel of uv: {}".format(name, error), "lock another installer") from None
+    return check.hexdigest()
 
 
 def _inode(path: str) -> list[int]:

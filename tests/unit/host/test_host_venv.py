@@ -157,7 +157,7 @@ def test_a_wheel_that_is_none_fails_with_the_installer_s_words(host: Host, tmp_p
     assert host.survey(agent)["installer"] == one.installer[1]
 
 
-def test_an_installer_that_was_tampered_with_is_refused_and_sent_afresh(host: Host) -> None:
+def test_an_installer_that_was_tampered_with_is_refused_and_sent_afresh(host: Host, tmp_path: Path) -> None:
     """It is hashed again wherever its inode isn't as it was noted."""
     agent = host.locked()
     one = blog(1, installer=installer("uv"))
@@ -165,14 +165,15 @@ def test_an_installer_that_was_tampered_with_is_refused_and_sent_afresh(host: Ho
     program = host.path("state", "tools", one.installer[1], "uv")
     program.chmod(0o755)
     program.write_bytes(b"#!/bin/sh\ntouch pwned\n")
-    two = blog(2, installer=installer("uv"))
+    wheels = [make_wheel(tmp_path, "greet", "1.0", "def say():\n    print('hello')\n")]  # else it isn't needed
+    two = blog(2, wheels=wheels, installer=installer("uv"))
     stage_until(agent, two, "tree", base=one)
     with pytest.raises(AgentError) as tampered:
         agent.ask("venv", release=two.id)
     assert tampered.value.kind == "tampered"
     agent.ask("unstage", release=two.id)
     assert not list(host.root.rglob("pwned"))
-    stage_until(agent, blog(3, installer=installer("uv")), base=one)
+    stage_until(agent, blog(3, wheels=wheels, installer=installer("uv")), base=one)
     assert os.access(program, os.X_OK)
 
 
