@@ -18,7 +18,7 @@ from tagship.errors import HostRefused
 from tagship.host import frames, roster
 from tagship.manifest import Manifest
 
-QUICK = ("survey", "history", "status", "manifest", "verify", "audit", "drift", "lock", "unlock", "holder")
+QUICK = ("survey", "history", "status", "manifest", "verify", "audit", "drift", "sound", "lock", "unlock", "holder")
 AT = "2026-01-02T03:04:05Z"
 """When everything happens."""
 MARKERS = {
@@ -478,6 +478,10 @@ class FakeSession:
 
     def do_audit(self, _data: bytes, **_front: Any) -> dict[str, Any]:
         return {"drift": [], "lock": None}
+
+    def do_sound(self, _data: bytes, release: str) -> dict[str, Any]:
+        self.known(release)
+        return {}
 
     def do_drift(self, _data: bytes, release: str) -> dict[str, Any]:
         self.known(release)

@@ -81,13 +81,7 @@ class Objects:
     def link(self, key: str, size: int, name: str, folder: int) -> None:
         """Give the object a second name in an open folder; raises `tampered`, and drops an object that is wrong."""
         if not self.sound(key, size):
-            self.drop([key])
-            raise Problem(
-                "tampered",
-                "the object {}… is not what its name says".format(key[:12]),
-                "deploy again: it will be sent afresh; `fab verify` tells which releases hold the wrong bytes",
-                data={"key": key},
-            )
+            raise self._tampered(key)
         try:
             os.link(key, name, src_dir_fd=self.fd, dst_dir_fd=folder, follow_symlinks=False)
         except OSError as error:
@@ -95,9 +89,20 @@ class Objects:
                 raise
             self._copy(key, name, folder)
             return
-        found = self._stat(key)
-        if found is not None and found.st_mtime == mtime(key):
-            self._sound[key] = _print(found)  # a link more changes the inode's ctime
+        found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        if (found.st_ino, found.st_size, found.st_mtime) != (self._sound[key][0], size, mtime(key)):
+            os.unlink(name, dir_fd=folder)  # another file had taken its place since it was hashed
+            raise self._tampered(key)
+        self._sound[key] = _print(found)  # a link more changes the inode's ctime
+
+    def _tampered(self, key: str) -> Problem:
+        self.drop([key])
+        return Problem(
+            "tampered",
+            "the object {}… is not what its name says".format(key[:12]),
+            "deploy again: it will be sent afresh; `fab verify` tells which releases hold the wrong bytes",
+            data={"key": key},
+        )
 
     def tell(self, note: Callable[[os.stat_result, str], None]) -> None:
         """Tell of all that was hashed in this session, and that nobody has written to since, its SHA-256 in hex."""

@@ -41,6 +41,7 @@ VERBS = {
     "furnish": Verb("furnish", "furnish"),
     "command": Verb("command", "command"),
     "seal": Verb("seal", "seal"),
+    "sound": Verb("soundness", "sound"),
     "unstage": Verb("removal", "unstage", reserved=True),
     "start": Verb("service", "start", reserved=True),
     "halt": Verb("service", "halt", reserved=True),

@@ -8,7 +8,7 @@ from tagship.errors import Refused
 from tagship.ship import heal
 from tagship.ship.layout import serial_of
 from tagship.ship.parts import WEB
-from tagship.ship.plan import Phase, Plan, plan_of
+from tagship.ship.plan import Phase, Plan, Step, plan_of
 from tagship.ship.services import Service
 from tagship.ship.settle import plan_settle
 from tagship.ship.shipment import Stage
@@ -58,6 +58,7 @@ def plan_rollback(surveys: Mapping[str, HostSurvey], stage: Stage, service: Serv
         change, around = change_of("rollback", surveys, stage, target, tag), stage.hooks.around
         phases = (
             plan_settle(surveys, service, spare=(target,)),
+            Phase("check", tuple(_check(host, target) for host in surveys)),
             *around("start", change, plan_start(surveys, stage, service, target, runs)),
             *around("flip", change, *plan_flip(surveys, stage, service, target, runs)),
             *around("drain", change, plan_drain(surveys, stage, service, target)),
@@ -65,6 +66,10 @@ def plan_rollback(surveys: Mapping[str, HostSurvey], stage: Stage, service: Serv
         )
         words = f"roll back to {target}"
     return plan_of("rollback", stage.name, surveys, target, phases, f"{words} on")
+
+
+def _check(host: str, target: str) -> Step:
+    return Step(host, f"check {target}: every file as it was sealed", "sound", {"release": target})
 
 
 def _commit(surveys: Mapping[str, HostSurvey], target: str) -> Phase:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import zlib
 from typing import Any
 
@@ -243,6 +244,25 @@ def test_an_object_damaged_before_counts_as_missing_and_is_named(host: Host) -> 
     fresh.put(answer["missing"], two.packed([key for key, _ in answer["missing"]]))
     assert fresh.ask("tree", release=two.id) == {"files": 4}
     assert host.path("releases", two.id, "app/a").read_bytes() == b"a" * 100
+
+
+@pytest.mark.parametrize("name", ["app/server.py", "start", "within", "id", "release.json", "sealed.json"])
+def test_a_release_that_was_changed_since_its_seal_is_named_before_it_runs(host: Host, name: str) -> None:
+    """What a rollback goes to is hashed first, whatever its times say; files that it wrote itself are left alone."""
+    agent = host.locked()
+    one = blog(1)
+    stage_until(agent, one)
+    path = host.path("releases", one.id, name)
+    path.with_name("written-at-run-time").touch()
+    assert agent.ask("sound", release=one.id) == {}
+    before, content = path.stat(), path.read_bytes()
+    path.unlink()
+    path.write_bytes(content[:-1] + b" ")
+    path.chmod(before.st_mode)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    with pytest.raises(AgentError) as tampered:
+        agent.ask("sound", release=one.id)
+    assert (tampered.value.kind, tampered.value.data) == ("tampered", {"path": name})
 
 
 def test_a_root_belongs_to_one_app_and_stage(host: Host) -> None:
