@@ -105,8 +105,6 @@ def test_02_five_thousand_old_releases_are_pruned_at_once(ground: Ground) -> Non
     machine.host.run("python3", "-c", MANY, f"0001-{first}", "5000", timeout=300)
     assert len(releases(machine)) == 5000
     last = ground.tag()
-    ended = world.start("deploy", "--tag", last).ended(patience=600)
-    assert ended.exit == 0, ended.words
     world.converges(last)
     assert releases(machine) == [f"4999-{first}", f"5000-{first}", f"5001-{last}"]
 
@@ -277,7 +275,7 @@ def test_12_readers_never_see_a_missing_link(ground: Ground) -> None:
         machine.host.ssh("python3", "-c", READ, user="root"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     stage, app = project.config.stage("lab"), project.config.app
-    with connecting.connect("lab", stage, app, project.root) as fleet, world.visited():
+    with connecting.connect("lab", stage, app, project.root) as fleet, world.visited(every=0.05):
         link = fleet.link("web1")
         link.call("lock", {"owner": "me@here", "release": one, "verb": "rollback"})
         link.call("start", {"release": one})
