@@ -15,7 +15,13 @@ from lab import needs
 from tagship.report import Report
 from tagship.verbs.local import build, check, clean, new, serve
 
-SYSTEM = {"git": "git", "sshd": "openssh-server", "strace": "strace"}
+SYSTEM = {
+    "git": "git",
+    "sshd": "openssh-server",
+    "strace": "strace",
+    "faketime": "faketime",
+    "mkfs.ext4": "e2fsprogs",
+}
 """Programs and files that some tests need, and the Debian packages that bring them."""
 
 LOCKS = {
