@@ -173,15 +173,18 @@ class _Host:
             yield [ready.unit, "systemd tells nothing of it: {}".format((said or ["no systemctl"])[0])]
             return
         template = "{}{}@.service".format(_UNIT_FOLDER, ready.unit)
+        told = set()
         for text in "\n".join(said).split("\n\n"):
             found = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
-            added = [path for path in found.get("DropInPaths", "").split() if path.startswith(("/etc/", "/run/"))]
             if found and found.get("FragmentPath") != template:
-                yield [found.get("Id", ready.unit), "is made from {}".format(found.get("FragmentPath") or "nothing")]
+                told.add((found.get("Id", ready.unit), "made from {}".format(found.get("FragmentPath") or "nothing")))
             if found.get("NeedDaemonReload") == "yes":
-                yield [template, "systemd hasn't read it again since it was changed"]
-            for path in added:
-                yield [path, "adds to {}, and fab setup didn't write it".format(found["Id"])]
+                told.add((template, "systemd hasn't read it again since it was changed"))
+            for path in found.get("DropInPaths", "").split():
+                if path.startswith(("/etc/", "/run/")):  # a distribution's own are below /usr
+                    told.add((path, "adds to the units, and fab setup didn't write it"))
+        for row in sorted(told):
+            yield [*row]
 
     def _shown(self, declared: stored.Declared) -> Iterator[Row]:
         """Whether the front, where this host has one, shows what is current."""

@@ -87,7 +87,8 @@ def verify(fleet: Fleet, outfits: Mapping[str, Sequence[Titled]] = MappingProxyT
             found += [Drift(host, release.id, str(path), str(what)) for path, what in answer["drift"]]
         answer = fleet.ask(host, "audit", fleet.places[host].asked)
         found += [Drift(host, "", str(path), str(what)) for path, what in answer["drift"]]
-        return (*found, *_outfit(fleet, host, outfits.get(host, ())))
+        known = {f"{fleet.places[host].root}/{drift.path}" for drift in found}
+        return (*found, *(one for one in _outfit(fleet, host, outfits.get(host, ())) if one.path not in known))
 
     found = side_by_side(check, fleet.hosts, fleet.parallel)
     return (*(drift for drifts in found.values() for drift in drifts), *_disagreements(fleet.surveys))
