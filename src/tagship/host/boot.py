@@ -1,6 +1,6 @@
 """How the agent gets onto a host: one `-c` line, and an archive of this package written to its stdin.
 
-This module and `frames` are the only ones of `host` that the client side imports. On a host `archive` returns the
+This module and `frames` are the only ones of `host` that the client side imports. On a host `greeting` returns the
 very bytes that were sent, so that the front door can be started the same way.
 """
 
@@ -16,22 +16,21 @@ OUTFIT, LIVE, FRONT, VERIFY = "outfit", "live_", "front", "verify"
 """How the names of modules begin that only `fab setup` needs, only the verbs beside what is live, only where there is
 no other front than tagship's own door, only `fab verify`."""
 
-BOOT = (
-    "import sys,bz2;f=sys.stdin.buffer;a=f.read(int.from_bytes(f.read(4),'big'));"
-    "m=dict(zip(*[iter(bz2.decompress(a).decode().split(chr(0)))]*2));exec(m['tagship.host.loader']);run(a,m,f)"
-)
-"""Reads a length (four bytes, big-endian) and the archive, then hands over to `loader.run`."""
+BOOT = "import sys;f=sys.stdin.buffer;r=lambda:f.read(int.from_bytes(f.read(4),'big'));t=r();exec(t);run(t,r(),f)"
+"""Reads the text of `loader` and the archive, each behind its length (four bytes, big-endian); then `loader.run`."""
+_LOADER = "loader"
 
 _WORDS = re.compile(r'^([ \t]*)(?:"""(?=\S)(?:.|\n)*?"""|#.*)[ \t]*$', re.M)
 _INDENT = re.compile(r'"""(?:.|\n)*?"""|^(?: {4})+', re.M)
 
 
-def argv(python: str = "python3") -> list[str]:
+def argv(python: str = "python3", *, root: str = "") -> list[str]:
     """The command that starts the agent; `greeting()` is the first thing to write to it.
 
-    `-I` and `-S` keep the host's own site-packages and environment out, `-X utf8` its locale.
+    `-I` and `-S` keep the host's own site-packages and environment out, `-X utf8` its locale. Below a `root` it finds
+    itself compiled, where one that changed something there was the same.
     """
-    return [python, "-IS", "-X", "utf8", "-c", BOOT]
+    return [python, "-IS", "-X", "utf8", "-c", BOOT, *([root] if root else [])]
 
 
 @functools.lru_cache(maxsize=4)
@@ -40,14 +39,12 @@ def archive(*more: str) -> bytes:
 
     `more` are of `OUTFIT`, `LIVE`, `FRONT`, `VERIFY`: modules whose names begin so travel only where asked for.
     """
-    received = getattr(globals().get("__loader__"), "archive", None)
-    if isinstance(received, bytes):
-        return received
     folder = os.path.dirname(os.path.abspath(__file__))
     sources = {}
     for name in sorted(os.listdir(folder)):
         stem, extension = os.path.splitext(name)
-        if extension == ".py" and (not stem.startswith((OUTFIT, LIVE, FRONT, VERIFY)) or stem.startswith(more)):
+        wanted = not stem.startswith((OUTFIT, LIVE, FRONT, VERIFY)) or stem.startswith(more)
+        if extension == ".py" and wanted and stem != _LOADER:
             with open(os.path.join(folder, name), encoding="utf-8") as file:
                 sources[PACKAGE if stem == "__init__" else PACKAGE + "." + stem] = without_words(file.read())
     return bz2.compress("\0".join(text for item in sources.items() for text in item).encode())
@@ -72,5 +69,10 @@ def without_words(source: str) -> str:
 
 
 def greeting(*more: str) -> bytes:
-    """What the client writes first: the archive's length in four bytes, and the archive, `more` modules in it."""
-    return len(archive(*more)).to_bytes(4, "big") + archive(*more)
+    """What is written first: the loader's text and the archive, `more` modules in it, each behind its length."""
+    parts = getattr(globals().get("__loader__"), "parts", None)
+    if parts is None:
+        loader = os.path.join(os.path.dirname(os.path.abspath(__file__)), _LOADER + ".py")
+        with open(loader, encoding="utf-8") as file:
+            parts = (without_words(file.read()).encode(), archive(*more))
+    return b"".join(len(part).to_bytes(4, "big") + part for part in parts)

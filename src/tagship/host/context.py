@@ -100,6 +100,8 @@ class Context:
         """Releases that this session made current: since then, the world may be connected to them."""
         self.endings: list[Callable[[], None]] = []
         """What the session does when the client goes, before all else: it ends what only the client wanted."""
+        self.worked = False
+        """A verb that needs the lock was asked."""
         self.opened: dict[str, Any] = {}
         """Things one verb keeps for later ones of the session, by name."""
         self.ready: Optional[Ready] = None
@@ -175,3 +177,4 @@ class Context:
         """Raise unless this session holds the lock."""
         if not self.lock.held:
             raise Problem("usage", "this verb needs the lock", "this is a bug in tagship; please report it")
+        self.worked = True

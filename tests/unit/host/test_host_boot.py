@@ -86,8 +86,55 @@ def test_it_runs_where_nothing_is_installed(host: Host, listen: str, python: str
 
 
 def test_the_greeting_is_the_same_bytes_each_time() -> None:
-    """A length in four bytes and the archive: what one connection sends, every connection sends."""
+    """The loader's text and the archive, each behind its length: each connection sends the same."""
     greeting = boot.greeting()
-    assert int.from_bytes(greeting[:4], "big") == len(greeting) - 4
+    size = int.from_bytes(greeting[:4], "big")
+    compile(greeting[4 : 4 + size], "loader", "exec")
+    assert greeting[4 + size :] == len(boot.archive()).to_bytes(4, "big") + boot.archive()
     boot.archive.cache_clear()
     assert boot.greeting() == greeting
+
+
+def changed_something(host: Host) -> None:
+    """A session that holds the lock, begins with the root as a client does, and ends."""
+    agent = host.locked(str(host.root))
+    agent.ask("prune", keep=1)
+    agent.ask("unlock")
+    agent.hang_up()
+    assert agent.errors() == ""
+
+
+def test_it_finds_itself_compiled_where_it_has_changed_something(host: Host) -> None:
+    """Kept by a session that held the lock, for its owner alone; one that only looks writes nothing."""
+    looking = host.connect(str(host.root))
+    host.survey(looking)
+    looking.hang_up()
+    kept = host.path("state", "agent")
+    assert not kept.exists()
+    changed_something(host)
+    assert kept.stat().st_mode & 0o777 == 0o600
+    first = kept.stat()
+    changed_something(host)
+    assert kept.stat().st_ino == first.st_ino  # there was nothing to compile
+
+
+@pytest.mark.parametrize("how", ["damaged", "cut", "another", "writable", "link"])
+def test_what_was_kept_by_another_or_is_damaged_is_not_run(host: Host, how: str) -> None:
+    """It is made anew from what was sent."""
+    changed_something(host)
+    kept = host.path("state", "agent")
+    whole = kept.read_bytes()
+    if how == "damaged":
+        kept.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    elif how == "cut":
+        kept.write_bytes(whole[:70])
+    elif how == "another":
+        kept.write_bytes(b"\0" * 32 + whole[32:])
+    elif how == "writable":
+        kept.chmod(0o666)
+    else:
+        kept.rename(kept.with_name("elsewhere"))
+        kept.symlink_to("elsewhere")
+    changed_something(host)
+    assert kept.read_bytes() == whole
+    assert (kept.lstat().st_mode & 0o7777, kept.is_symlink()) == (0o600, False)
