@@ -21,6 +21,7 @@ SYSTEM = {
     "strace": "strace",
     "faketime": "faketime",
     "mkfs.ext4": "e2fsprogs",
+    "wrk": "wrk",
 }
 """Programs and files that some tests need, and the Debian packages that bring them."""
 

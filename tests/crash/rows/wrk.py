@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from crash.matrix import Trial, Violated, fault
+from crash.needs import programs
 
 from bench.hosts import run_hosts
 from bench.serving import proof
@@ -19,13 +19,11 @@ REQUESTS = 1_000_000
 """In all, at least, in a full run."""
 
 
-@fault("deploys-and-rollbacks-under-wrk", holds="0 of >= 1,000,000 requests fail; O6", lab=True)
+@fault(
+    "deploys-and-rollbacks-under-wrk", holds="0 of >= 1,000,000 requests fail; O6", lab=True, needs=programs("wrk")
+)
 def under_wrk(trial: Trial) -> None:
     """A WSGI application behind nginx, 64 connections, with keep-alive and without; long requests beside."""
-    if shutil.which("wrk") is None:
-        with trial.at("wrk"):
-            raise Violated("not run: it needs wrk (apt install wrk)")
-        return
     with run_hosts(1) as (host,):
         project = proof.prepare("wsgi", host, trial.scratch)
         trials: list[serving.Trial] = []
