@@ -11,7 +11,6 @@ from pathlib import Path
 from contract.projects import free_port
 from contract.sshd import Sshd, make_key, missing, run_sshd
 from crash.matrix import Trial, Violated, fault
-from crash.needs import programs
 from crash.oracles import Standing
 from crash.worlds import World, add_stage, light_project
 from verbs.project import Project
