@@ -159,30 +159,21 @@ def test_a_wheel_that_is_none_fails_with_the_installer_s_words(host: Host, tmp_p
 
 def test_an_installer_that_was_tampered_with_is_refused_and_sent_afresh(host: Host, tmp_path: Path) -> None:
     """It is hashed again wherever its inode isn't as it was noted."""
-    wheel = make_wheel(tmp_path, "greet", "1.0", "def say():\n    print('hello')\n")
     agent = host.locked()
     one = blog(1, installer=installer("uv"))
     stage_until(agent, one)
     program = host.path("state", "tools", one.installer[1], "uv")
     program.chmod(0o755)
     program.write_bytes(b"#!/bin/sh\ntouch pwned\n")
-<<<<<<< Updated upstream
     wheels = [make_wheel(tmp_path, "greet", "1.0", "def say():\n    print('hello')\n")]  # else it isn't needed
     two = blog(2, wheels=wheels, installer=installer("uv"))
-=======
-    two = blog(2, wheels=[wheel], installer=installer("uv"))
->>>>>>> Stashed changes
     stage_until(agent, two, "tree", base=one)
     with pytest.raises(AgentError) as tampered:
         agent.ask("venv", release=two.id)
     assert tampered.value.kind == "tampered"
     agent.ask("unstage", release=two.id)
     assert not list(host.root.rglob("pwned"))
-<<<<<<< Updated upstream
     stage_until(agent, blog(3, wheels=wheels, installer=installer("uv")), base=one)
-=======
-    stage_until(agent, blog(3, wheels=[wheel], installer=installer("uv")), base=one)
->>>>>>> Stashed changes
     assert os.access(program, os.X_OK)
 
 
