@@ -23,6 +23,8 @@ _SERVER_NAME = re.compile(r"(?:\*\.)?[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252})\Z")
 _LISTEN = re.compile(r"(?:(?:[0-9.]{7,15}|\[[0-9a-fA-F:]+\]):)?[0-9]{1,5}\Z")
 _FILE = re.compile(r"/[A-Za-z0-9._/-]+\Z")
 _PLAIN = "may have letters, digits and any of . _ - / in it: it stands in files of root's"
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_BLANK = re.compile(r"[\s\x00-\x1f\x7f]")
 _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._:-]{0,252})\Z")
 _CALLED = re.compile(r"[^\s,\x00-\x1f\x7f]{1,100}\Z")
 
@@ -98,6 +100,9 @@ class Checker:
             self.check_inside(app.env, ("app", "env"))
         if not app.probe.path.startswith("/"):
             raise self.error("must begin with `/`", ("app", "probe", "path"))
+        for key in ("path", "host"):
+            if _BLANK.search(getattr(app.probe, key)):
+                raise self.error("can't have blanks: it stands in a line of HTTP", ("app", "probe", key))
         if app.probe.passes < 1:
             raise self.error("must be 1 or more", ("app", "probe", "passes"))
 
@@ -272,5 +277,5 @@ class Checker:
 
     def check_inside(self, name: str, at: yamltext.Path) -> None:
         path = PurePosixPath(name)
-        if not name or path.is_absolute() or ".." in path.parts or "\0" in name or str(path) == ".":
+        if not name or path.is_absolute() or ".." in path.parts or _CONTROL.search(name) or str(path) == ".":
             raise self.error("must be a relative path that stays inside", at)

@@ -35,6 +35,7 @@ from tagship.host.tree import walk
 from tagship.host.verify import Guard, Row, journal_rows, told
 
 _GLANCE = 2.0
+_COMPILED = "agent"  # `loader.KEPT`: the loader itself is no module here
 _UNIT_FOLDER = "/etc/systemd/system/"
 _OTHERS, _WRITERS = 0o077, 0o022
 
@@ -98,7 +99,7 @@ class _Host:
                 fault = contents.mode(status)
             if fault:
                 yield [self._below(path), fault]
-        for path in (layout.journal, layout.lock, layout.owner):
+        for path in (layout.journal, layout.lock, layout.owner, os.path.join(layout.state, _COMPILED)):
             if os.path.lexists(path):
                 status = os.lstat(path)
                 fault = self._guard.fault(status) if stat.S_ISREG(status.st_mode) else "not a regular file"

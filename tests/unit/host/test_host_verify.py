@@ -349,6 +349,7 @@ CASES = {
         with_line(event="staging", release=NEW, manifest="0" * 64),
         of_new("manifest.json", "isn't what was declared, as the journal tells"),
     ),
+    "the compiled agent all may write": Case("state/agent", write("x", 0o666), of_host("state/agent", "mode 0666")),
     "the journal all may write": Case(
         "state/journal.jsonl", mode(0o666),
         of_host("state/journal.jsonl", "mode 0666"),
