@@ -59,6 +59,7 @@ VERBS: Mapping[str, Deadline] = {
     "verify": Deadline(COMMAND),
     "audit": Deadline(COMMAND),
     "drift": Deadline(LOOK),
+    "sound": Deadline(WORK),
     "doctor": Deadline(LOOK),
     "run": Deadline(GLANCE),
     "talk": Deadline(GLANCE),

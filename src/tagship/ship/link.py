@@ -80,6 +80,7 @@ class AgentLink:
         self._writing = threading.Lock()
         self._ending = threading.Lock()
         self._inbox: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        self._greeted = threading.Event()
         self._answered = threading.Event()
         self._ended = threading.Event()
         self._lost: LinkLost | None = None
@@ -94,6 +95,7 @@ class AgentLink:
         try:
             with self._in_time("hello", Deadline(deadline)):
                 self._write(greeting)
+                self._greeted.set()
                 message = self._next()
         except LinkLost as lost:
             raise self._no_start(lost) from None
@@ -271,8 +273,8 @@ class AgentLink:
         while not self._ended.wait(self._beat):
             try:
                 self._check()
-                # Whoever holds the lock is writing: that is a sign of life by itself.
-                if self._writing.acquire(blocking=False):
+                # Its own code comes first. Whoever holds the lock is writing: that is a sign of life by itself.
+                if self._greeted.is_set() and self._writing.acquire(blocking=False):
                     try:
                         self._channel.write(beat)
                         self.bytes_sent += len(beat)

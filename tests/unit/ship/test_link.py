@@ -109,6 +109,18 @@ def test_what_a_verb_was_asked_to_wait_for_is_added(verb: str, args: Mapping[str
     assert deadlines.of(verb, args).seconds == deadlines.VERBS[verb].seconds + more
 
 
+def test_no_beat_comes_before_the_greeting() -> None:
+    """However long a busy machine takes to send its code: a beat in front of it would be taken for its length."""
+    hear_first = "first = os.read(0, 5).decode()\nsay({'hello': {'protocol': 1, 'pid': os.getpid(), 'first': first}})"
+    channel = LocalTransport().connect(["python3", "-c", AGENT.rpartition("say(")[0] + hear_first])
+    link = AgentLink("web1", channel, beat=0.01)
+    try:
+        time.sleep(0.1)
+        assert link.open(b"greet", 30)["first"] == "greet"
+    finally:
+        link.cut()
+
+
 def test_a_verb_that_hangs_is_given_up_though_its_agent_beats(begin: Begin) -> None:
     """The error names verb, host and seconds; an agent that doesn't hear that it is over is ended."""
     link = begin(BEATS, 1.0, silence=2.0)
