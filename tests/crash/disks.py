@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import hashlib
 import os
@@ -19,6 +20,8 @@ SHUTDOWN = 0x8004587D
 """EXT4_IOC_SHUTDOWN, `_IOR('X', 125, __u32)` of Linux's fs/ext4/ext4.h."""
 NOLOGFLUSH = 2
 """EXT4_GOING_FLAGS_NOLOGFLUSH: what hasn't been written is lost, the filesystem's own journal too."""
+NEWNS = 0x00020000
+"""CLONE_NEWNS of Linux's sched.h."""
 SIZE = 96 << 20
 SOON = 10.0
 """Seconds in which what held files open must have let go of them."""
@@ -72,14 +75,15 @@ class LoopDisk:
 @contextmanager
 def loop(image: Path, place: Path) -> Iterator[LoopDisk]:
     """A fresh one, mounted; gone afterwards."""
-    disk = LoopDisk(image, place)
-    disk.mount()
-    try:
-        yield disk
-    finally:
-        if place.is_mount():
-            subprocess.run(["umount", "--lazy", str(place)], check=False)
-        image.unlink()
+    with own_mounts():
+        disk = LoopDisk(image, place)
+        disk.mount()
+        try:
+            yield disk
+        finally:
+            if place.is_mount():
+                subprocess.run(["umount", "--lazy", str(place)], check=False)
+            image.unlink()
 
 
 class SmallDisk:
@@ -117,11 +121,37 @@ class SmallDisk:
 @contextmanager
 def small(place: Path) -> Iterator[SmallDisk]:
     """A fresh one; gone afterwards."""
-    disk = SmallDisk(place)
+    with own_mounts():
+        disk = SmallDisk(place)
+        try:
+            yield disk
+        finally:
+            subprocess.run(["umount", "--lazy", str(place)], check=False)
+
+
+@contextmanager
+def own_mounts() -> Iterator[None]:
+    """What is mounted inside is seen by this thread and what it starts, and by nobody else.
+
+    A lab host that boots meanwhile copies all mounts that it sees, and would hold the disk when we have let go of it.
+    """
+    libc, here = ctypes.CDLL(None, use_errno=True), Path.cwd()
+
+    def must(status: int) -> None:
+        if status:
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+    before = os.open("/proc/thread-self/ns/mnt", os.O_RDONLY)
     try:
-        yield disk
+        must(libc.unshare(NEWNS))
+        try:
+            _run("mount", "--make-rprivate", "/")
+            yield
+        finally:
+            must(libc.setns(before, NEWNS))
+            os.chdir(here)  # which it has set to the root
     finally:
-        subprocess.run(["umount", "--lazy", str(place)], check=False)
+        os.close(before)
 
 
 def unmount(place: Path) -> None:
