@@ -87,7 +87,10 @@ def verify(context: Context, args: Args) -> dict[str, Any]:
         declared = stored.read(layout, release)
     except Problem as problem:
         return {"drift": [[stored.DECLARED, problem.what]] if os.path.isdir(folder) else []}
-    return {"drift": sorted(_Release(context, declared).faults())}
+    found: dict[str, Row] = {}
+    for row in _Release(context, declared).faults():
+        found.setdefault(row[0], row)  # of a path that is wrong in two ways, the first says enough
+    return {"drift": [found[path] for path in sorted(found)]}
 
 
 class _Release:

@@ -148,7 +148,7 @@ class _Host:
         _, fault = health.judge(layout, current, declared, serving, running, None)
         if fault:
             yield ["current/run/web.sock" if units.WEB in declared.parts else "current/run", fault]
-        for row in self._unit_files(declared) if layout.ready is not None else self._gone(running[current]):
+        for row in self._unit_files(declared) if layout.ready is not None else self._gone(running.get(current, {})):
             yield row
         for row in self._shown(declared):
             yield row

@@ -93,6 +93,7 @@ def test_a_site_is_live_with_nothing_running_for_it(host: Host, listen: str) -> 
     assert (found["well"], found["serving"], release["pid"], release["runs"]) == (True, None, None, [])
     assert not {"venv", "start"} & names(host.path("releases", "0001-v1"))
     assert live.ask("verify", release="0001-v1")["drift"] == []
+    assert live.ask("audit", front=None)["drift"] == []
     publish(live, site(2, b"new"), site(1), listen)
     assert (ask(listen, "/").body, ask(listen, "/").headers["Tagship-Release"]) == (b"new", "0002-v2")
     live.ask("flip", to="0001-v1", **{"from": "0002-v2"})
