@@ -371,7 +371,10 @@ def test_a_secret_that_is_folded_over_lines_is_hidden() -> None:
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
-        ("fatal: unable to access 'https://ann:s3cr3t@git.example.org/a.git/'", "'https://[hidden]@git.example.org/a.git/'"),
+        (
+            "fatal: unable to access 'https://ann:s3cr3t@git.example.org/a.git/'",
+            "'https://[hidden]@git.example.org/a.git/'",
+        ),
         ("https://ghp_token@github.com/a", "https://[hidden]@github.com/a"),
         ("postgres://app:pass@db/app", "postgres://[hidden]@db/app"),
         ("ssh://deploy@web1:22/", "ssh://deploy@web1:22/"),
