@@ -185,8 +185,8 @@ class FakeSession:
         threading.Thread(target=self.live, daemon=True).start()
 
     def live(self) -> None:
-        size = int.from_bytes(self.source.read(4), "big")
-        self.source.read(size)
+        for _part in ("the loader", "the archive"):
+            self.source.read(int.from_bytes(self.source.read(4), "big"))
         try:
             self.socket.sendall(frames.pack_json({"hello": {"protocol": 1, "python": "3.11.2", "pid": 1}}))
             while True:
