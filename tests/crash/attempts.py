@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -97,8 +98,12 @@ def disturb(fleet: Fleet, words: Sequence[str], tag: str, moment: Moment, act: C
     try:
         if running.until(moment.number) is None:
             raise Violated(f"it ended before its step {moment.number}: {running.ended().words}")
+        running.kill(signal.SIGSTOP)  # lest it be past the moment when all that `act` takes has been started
         began = time.monotonic()
-        act()
+        try:
+            act()
+        finally:
+            running.kill(signal.SIGCONT)
         ended = running.ended()
     finally:
         if running.process.poll() is None:

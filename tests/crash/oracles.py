@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import http.client
 import json
 import re
 import stat
 import threading
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +27,8 @@ STRAY = re.compile(r"^\.|\.(new|tmp|part|partial)$|~$")
 """Names that nothing keeps which is whole: hidden ones, and those of what is being written."""
 ANSWER = 10.0
 """Seconds for one answer over HTTP."""
+UNANSWERED = (OSError, http.client.HTTPException, ValueError)
+"""Refused, cut off, late, another status than 200, an answer that isn't whole, or none of HTTP."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,7 @@ def _answers(host: Standing) -> str | None:
     try:
         with urllib.request.urlopen(host.url + host.path, timeout=ANSWER) as answer:
             said = answer.read().decode().strip()
-    except (OSError, urllib.error.URLError) as error:
+    except UNANSWERED as error:
         raise Violated(f"O2 {host.name}: {now} is current, and the answer is {error}") from None
     if said != wanted:
         raise Violated(f"O2 {host.name}: {now} is current, whose version is {wanted}, and {said!r} answers")
@@ -256,7 +258,7 @@ class Visitors:
             try:
                 with urllib.request.urlopen(self.host.url + self.host.path, timeout=ANSWER) as answer:
                     self.seen.add(answer.read().decode().strip())
-            except (OSError, urllib.error.URLError) as error:
+            except UNANSWERED as error:
                 self.failed.append(f"{time.strftime('%H:%M:%S')} {error!r}")
 
     def __enter__(self) -> Visitors:

@@ -8,6 +8,7 @@ import hashlib
 import http.server
 import json
 import os
+import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -277,6 +278,27 @@ def test_o6_sees_one_request_that_failed(host: Standing) -> None:
         visitors.o6_none_failed()
     with pytest.raises(Violated, match="0 of 0 failed"):
         Visitors(host).o6_none_failed()
+
+
+def test_o6_sees_an_answer_that_was_cut_short(host: Standing) -> None:
+    """Half an answer is none, a visitor who met one goes on, and it is no answer to O2 either."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def cut_short() -> None:
+            while True:
+                connection, _ = server.accept()
+                with connection:
+                    connection.recv(4096)
+                    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf")
+
+        threading.Thread(target=cut_short, daemon=True).start()
+        half = Standing("web1", host.root, f"http://127.0.0.1:{server.getsockname()[1]}")
+        with Visitors(half) as visitors:
+            while visitors.asked < 3:
+                pass
+        with pytest.raises(Violated, match="O2 web1"):
+            oracles.o2_answers(half)
+    assert len(visitors.failed) == visitors.asked
 
 
 def test_where_a_rollback_leads_is_read_off_the_journal(host: Standing) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import collections
 import random
 import threading
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from crash.fleets import Fleet, fleet
 from crash.machines import CLOSING
 from crash.matrix import Trial, Violated, fault
-from crash.oracles import ANSWER, Standing, o2_answers, o5_told, tag_of
+from crash.oracles import ANSWER, UNANSWERED, Standing, o2_answers, o5_told, tag_of
 from crash.running import Running
 
 TAGS = ("v1", "v2", "v3", "v4")
@@ -77,7 +77,7 @@ class Visitor(threading.Thread):
             try:
                 with urllib.request.urlopen(self.host.url + self.host.path, timeout=ANSWER) as answer:
                     answer.read()
-            except (OSError, urllib.error.URLError) as error:
+            except UNANSWERED as error:
                 self.failed.append((began, time.monotonic(), repr(error)))
 
     def end(self) -> None:
@@ -191,7 +191,7 @@ def chaos(trial: Trial) -> None:
         for tag in TAGS[:2]:
             world.must("deploy", "--tag", tag)
         until, number = time.monotonic() + SECONDS[trial.full], 0
-        counts = {"faults": 0, "changes": 0, "requests": 0, "failed": 0}
+        counts = collections.Counter[str]()
         while time.monotonic() < until:
             number += 1
             with trial.at(f"round-{number}"):
@@ -207,7 +207,7 @@ class _Round:
     """So many seconds of killing, and the pause after it."""
 
     def __init__(
-        self, world: Fleet, dice: random.Random, seconds: float, counts: dict[str, int], between: float
+        self, world: Fleet, dice: random.Random, seconds: float, counts: collections.Counter[str], between: float
     ) -> None:
         self.world, self.dice, self.seconds, self.counts, self.between = world, dice, seconds, counts, between
         self.log = Log()
@@ -240,7 +240,7 @@ class _Round:
             old = self.world.currents()
             killer.client = running = self.world.start(*words)
             ended = running.ended()
-            self.counts["changes"] += 1
+            self.counts[f"exit {ended.exit}" if ended.exit >= 0 else "exit by SIGKILL"] += 1
             self.log(f"fab {' '.join(words)} [{running.process.pid}]: {ended.words if ended.exit else 'exit 0'}")
             if running.process.pid not in killer.murdered:
                 new = (ended.result or {}).get("release")
