@@ -66,7 +66,13 @@ def test_all_that_is_not_in_the_grammar_is_refused(host: Host) -> None:
         questions += [[USER, verb, instance] for instance in INSTANCES]
         questions += [[USER, verb, "0001", instance] for instance in ("", "ssh.service", "--now", "0001\n")]
         questions.append([USER, verb, *["0001"] * 65])
-    questions += [[USER, "version", "x"], [USER, "boot"], [USER, "boot", "0001"]]
+    questions += [
+        [USER, "version", "x"],
+        [USER, "boot"],
+        [USER, "boot", "0001"],
+        [USER, "serve"],
+        [USER, "serve", "x"],
+    ]
     for instance in ("", "ALL", "all ", "*", "ssh", "all\n", "--all", "0001\n", "../0001", "٠٠٠١"):
         questions.append([USER, "journal", instance, "10"])
     for lines in ("", "-1", "+1", "1.5", "all", "1e3", "٣", "10\n", " 10", "999999", "10 --unit=ssh", "--follow"):
@@ -196,6 +202,42 @@ def test_run_becomes_the_service_user_and_ends_all_it_began(host: Host) -> None:
     broken.kill()
     broken.wait()
     gone(host, "a connection that broke")
+
+
+SERVED = """
+import json, os, socket, subprocess, sys
+ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+helper = subprocess.Popen(sys.argv[1:], stdin=theirs.fileno())
+theirs.close()
+said = [[ours.recv(16).decode(), ""]]
+for words in json.loads(sys.stdin.read()):
+    output = os.memfd_create("said")
+    socket.send_fds(ours, [b"\\0".join(map(os.fsencode, words))], [output])
+    said.append([ours.recv(16).decode(), os.pread(output, 4096, 0).decode()])
+ours.send(b"version")  # with nowhere to say anything
+said.append([ours.recv(16).decode(), ""])
+print(json.dumps([said, helper.wait(20)]))
+"""
+
+
+def test_one_that_serves_does_what_each_question_says_and_no_more(host: Host) -> None:
+    """A question is taken as if a helper had been called with its words; it ends with its socket, or what is none."""
+    stage_by_hand(host, "0001", "#!/bin/sh\nexec sleep 600\n")
+    questions = [
+        ["version"], ["version", "x"], ["", "x"], ["serve"], ["boot"], ["start", "ssh.service"],
+        ["start", "0001\n"], ["-h"],
+        ["run", "0001", "--", "id", "-un"], ["run", "0001", "--", "sh", "-c", "exit 7"],
+        ["run", "0001", "--", "sh", "-c", "readlink /proc/self/fd/0; ls /proc/self/fd | wc -l"],
+        ["journal", "all", "٣"], ["start", "0001"], ["stop", "0001"],
+    ]  # fmt: skip
+    argv = ["python3", "-c", SERVED, "sudo", "-n", HELPER, USER, "serve"]
+    said, status = json.loads(host.run(*argv, user=DEPLOY, stdin=json.dumps(questions)).stdout)
+    assert [row[0] for row in said] == ["1", "0", *"2222222", "0", "7", "0", "2", "0", "0", ""]
+    assert (said[1][1], said[9][1], said[11][1]) == ("1\n", f"{USER}\n", "/dev/null\n4\n")
+    assert all(text.startswith("tagship-helper: refused: ") for code, text in said if code == "2")
+    assert status == 2
+    assert host.run("systemctl", "is-active", "ssh").stdout == "active\n"
+    assert ask(host, USER, "serve", stdin="version").returncode == 2
 
 
 def test_units_are_started_stopped_and_read(host: Host) -> None:

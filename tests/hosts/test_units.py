@@ -41,7 +41,7 @@ def as_service(host: Host, serial: str, script: str) -> tuple[int, str]:
 
 
 def test_up_up_down_stopped_and_started(hosts: Hosts, tmp_path: Path) -> None:
-    """Each host runs what its roles choose, as the service user alone; a deploy asks root for three things."""
+    """Each host runs what its roles choose, as the service user alone; a deploy becomes root once."""
     site = Site(tmp_path, hosts(2), roles={"web1": ["web", "worker"], "web2": ["worker"]})
     web, worker = site.hosts.values()
     site.write(app={"units": {"worker": {"start": "python3 worker.py"}}, "smoke": "python3 -c pass"})
@@ -55,7 +55,7 @@ def test_up_up_down_stopped_and_started(hosts: Hosts, tmp_path: Path) -> None:
         assert len(helped(web)) == before + len(asked)
         assert site.rollback().release == "0001-v1"
     assert (reader.tags, reader.failures) == (["v1", "v2", "v1"], [])
-    assert [line.split()[1] for line in asked] == ["run", "start", "stop"]
+    assert [line.split()[1] for line in asked] == ["serve"]
     assert units(web) == {"0001": UP, "0001.worker": UP}
     assert units(worker) == {"0001.worker": UP}
     assert site.read()["user"] == int(web.run("id", "-u", USER).stdout)

@@ -6,7 +6,7 @@ import os
 import stat
 from typing import Any
 
-from tagship.host import access, files, litter, reserve, survey
+from tagship.host import access, files, helper, litter, reserve, survey
 from tagship.host.context import Args, Context
 from tagship.host.faults import refused
 from tagship.host.journal import Change, last_change
@@ -29,6 +29,8 @@ def lock(context: Context, args: Args) -> dict[str, Any]:
         survey.check_owner(layout, context.app, context.stage)
         if not files.read_object(layout.owner):
             files.write_json(layout.owner, {"app": context.app, "stage": context.stage})
+        if layout.ready is not None:
+            helper.summon(context.lifeline, layout.ready)  # it starts beside all that comes before it is asked
         litter.clear(layout)
         if verb == "deploy":
             reserve.keep(layout)

@@ -4,8 +4,8 @@
 What it isn't told in these very words it refuses, with exit status 2. It believes nothing but /etc/tagship/NAME.json,
 which only root can write: that says who may call it, for which units, and whom it becomes to run a command.
 
-Each deploy starts it three times on every host, so it does without json, re, typing and signal (which makes enums of
-what `_signal` has): they took two thirds of its time.
+Each deploy starts it on every host, so it does without json, re, typing, and what signal and socket make of `_signal`
+and `_socket`: they took two thirds of its time.
 """
 
 from __future__ import annotations
@@ -20,9 +20,11 @@ import time
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal
+    import socket
     from typing import Callable, NoReturn
 else:
     import _signal as signal
+    import _socket as socket
 
 VERSION = 1
 CONF = "/etc/tagship"
@@ -42,6 +44,8 @@ ENDINGS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 LETTERS, DIGITS = frozenset("abcdefghijklmnopqrstuvwxyz"), frozenset("0123456789")
 MOST = 64
 """Instances at a time."""
+LONGEST = 1 << 17
+"""Bytes of a question."""
 
 PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 36, 38  # prctl(2)
 
@@ -97,6 +101,15 @@ def main(words: list[str]) -> int:
     conf = read_conf(words[0])
     check_caller(conf, by_root=words[1] == "boot")
     return VERBS[words[1]](conf, words[2:])
+
+
+def ask(words: list[str]) -> int:
+    """`main`, which says in a line what it refuses, with exit status 2."""
+    try:
+        return main(words)
+    except Refused as refusal:
+        sys.stderr.write(f"tagship-helper: refused: {refusal}\n")
+        return 2
 
 
 def read_conf(name: str) -> Conf:
@@ -244,6 +257,54 @@ def boot(conf: Conf, words: list[str]) -> int:
     return begin([SYSTEMCTL, "start", "--", *conf.units(mine)]) if mine else 0
 
 
+def serve(conf: Conf, words: list[str]) -> int:
+    """Do the other verbs, as our input, a socket, asks for them: until it ends, each in a process of its own.
+
+    A question is a message, its words with a NUL between each two, and one descriptor: where both outputs go. The
+    answer is the exit status, in digits. What is asked is checked as if it had been asked of a helper of its own.
+    """
+    if words:
+        raise Refused("serve")
+    try:
+        line = socket.socket(fileno=0)
+        line.send(f"{VERSION}".encode())
+    except OSError:
+        raise Refused("serve, with a socket as input") from None
+    while True:
+        question, more, flags, _ = line.recvmsg(LONGEST, socket.CMSG_SPACE(4), socket.MSG_CMSG_CLOEXEC)
+        if not question:
+            return 0
+        if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC) or len(more) != 1 or len(more[0][2]) != 4:
+            return 2
+        output = int.from_bytes(more[0][2], sys.byteorder)
+        child = os.fork()
+        if child == 0:
+            answer(conf.name, list(map(os.fsdecode, question.split(b"\0"))), output)
+        os.close(output)
+        _, status = os.waitpid(child, 0)
+        told = 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+        try:
+            line.send(f"{told}".encode())
+        except OSError:
+            return 0  # who asked has gone
+
+
+def answer(name: str, words: list[str], output: int) -> NoReturn:
+    """In the child: what a helper called with these words would do."""
+    status = 1
+    try:
+        os.setsid()
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        for source, stream in ((nothing, 0), (output, 1), (output, 2)):
+            os.dup2(source, stream)
+        os.close(nothing)
+        os.close(output)
+        status = ask([name, *words])
+        sys.stdout.flush()
+    finally:
+        os._exit(status)
+
+
 VERBS: dict[str, Callable[[Conf, list[str]], int]] = {
     "version": version,
     "start": start,
@@ -252,6 +313,7 @@ VERBS: dict[str, Callable[[Conf, list[str]], int]] = {
     "run": run,
     "journal": journal,
     "boot": boot,
+    "serve": serve,
 }
 
 
@@ -368,8 +430,4 @@ def prctl(option: int) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except Refused as refusal:
-        sys.stderr.write(f"tagship-helper: refused: {refusal}\n")
-        sys.exit(2)
+    sys.exit(ask(sys.argv[1:]))
