@@ -198,9 +198,10 @@ def chaos(trial: Trial) -> None:
                 dice = trial.dice(f"round-{number}")
                 seconds = min(dice.uniform(*ROUND), max(until - time.monotonic(), 20.0))
                 _Round(world, dice, seconds, counts, BETWEEN[trial.full]).run()
-        trial.notes.append(
-            ", ".join(f"{count:,} {what}" for what, count in counts.items()) + " (all of them excused)"
-        )
+        ends = [f"{what} {count}" for what, count in sorted(counts.items()) if what.startswith("exit")]
+        told = f"{counts['faults']} faults, {counts['changes']} deploys and rollbacks ({', '.join(ends)})"
+        visits = f"{counts['requests']:,} requests, {counts['failed']:,} failed"
+        trial.notes.append(f"{told}, {visits}, {'not all' if trial.violations else 'all'} of them excused")
 
 
 class _Round:
@@ -240,6 +241,7 @@ class _Round:
             old = self.world.currents()
             killer.client = running = self.world.start(*words)
             ended = running.ended()
+            self.counts["changes"] += 1
             self.counts[f"exit {ended.exit}" if ended.exit >= 0 else "exit by SIGKILL"] += 1
             self.log(f"fab {' '.join(words)} [{running.process.pid}]: {ended.words if ended.exit else 'exit 0'}")
             if running.process.pid not in killer.murdered:
