@@ -261,7 +261,7 @@ def test_a_plan_tells_hosts_that_are_alike_together() -> None:
 
 
 def endpoint(*identities: Path, only: bool = True) -> Endpoint:
-    return Endpoint("web1", 22, "deploy", identities, only, (), None, 10, (), None)
+    return Endpoint("web1", 22, "deploy", identities, only, (), None, 10, (), None, None)
 
 
 def test_the_keys_of_the_identities_are_let_in(tmp_path: Path) -> None:
