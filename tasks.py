@@ -56,7 +56,8 @@ def test(context: Context, only: str = "") -> None:
     if os.environ.get("LAB") == "1" or os.environ.get("CI") == "true":
         _install_system_packages()
     lint(context)
-    _run(_tool("pytest"), "-n", "2", *([only] if only else []))
+    # Slow tests stand together: who has nothing left takes over from the other.
+    _run(_tool("pytest"), "-n", "2", "--dist", "worksteal", *([only] if only else []))
 
 
 @task
