@@ -22,7 +22,7 @@ def history(project: Project, *flags: str) -> list[tuple[Any, ...]]:
 
 def agents(project: Project) -> list[int]:
     """The pids of agents that are at work on the host; the front door is of the same code, and says so."""
-    return [pid for pid, line in project.processes().items() if line.rstrip().endswith("run(a,m,f)")]
+    return seen.agents(project.home)
 
 
 def held(project: Project, tag: str) -> Begun:
