@@ -8,6 +8,7 @@ import random
 import signal
 from typing import Any
 
+from crash import seen
 from verbs.project import Begun, Project, eventually
 
 COLUMNS = {"change", "at", "by", "verb", "from", "to", "ended", "hosts", "why"}
