@@ -182,6 +182,7 @@ class Killer(threading.Thread):
     "half-an-hour-of-killing",
     holds="each pause ends, after one deploy, on one version; no request to a living host fails",
     lab=True,
+    quick=False,
 )
 def chaos(trial: Trial) -> None:
     """Five hosts; a pause every 60 to 90 s, at which O1, O2, O3, O5 and O6 are asked of all of them."""

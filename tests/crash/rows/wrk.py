@@ -20,7 +20,11 @@ REQUESTS = 1_000_000
 
 
 @fault(
-    "deploys-and-rollbacks-under-wrk", holds="0 of >= 1,000,000 requests fail; O6", lab=True, needs=programs("wrk")
+    "deploys-and-rollbacks-under-wrk",
+    holds="0 of >= 1,000,000 requests fail; O6",
+    lab=True,
+    needs=programs("wrk"),
+    quick=False,  # tests/hosts/test_serving.py is its short pass
 )
 def under_wrk(trial: Trial) -> None:
     """A WSGI application behind nginx, 64 connections, with keep-alive and without; long requests beside."""
