@@ -70,17 +70,21 @@ class Machine:
 
     def kill_sessions(self) -> None:
         """SIGKILL to what sshd runs for who deploys; the sshd that lets others in lives on."""
-        self._kill(lambda line: line.startswith(SESSION))
+        self._signal(signal.SIGKILL, lambda line: line.startswith(SESSION))
 
     def kill_agents(self) -> None:
         """SIGKILL to every agent."""
-        self._kill(lambda line: AGENT in line and not line.startswith((b"sh", b"bash")))
+        self._signal(signal.SIGKILL, _is_agent)
 
-    def _kill(self, is_meant: Callable[[bytes], bool]) -> None:
+    def hold_agents(self) -> None:
+        """SIGSTOP to every agent: what it is asked from now on is not begun."""
+        self._signal(signal.SIGSTOP, _is_agent)
+
+    def _signal(self, number: signal.Signals, is_meant: Callable[[bytes], bool]) -> None:
         for pid in self.processes():
             try:
                 if is_meant(Path(f"/proc/{pid}/cmdline").read_bytes()):
-                    os.kill(pid, signal.SIGKILL)
+                    os.kill(pid, number)
             except (FileNotFoundError, ProcessLookupError):
                 continue  # its parent's death was its own
 
@@ -137,3 +141,7 @@ class Machine:
 
 def _run(*argv: str) -> None:
     subprocess.run(argv, capture_output=True, check=True)
+
+
+def _is_agent(line: bytes) -> bool:
+    return AGENT in line and not line.startswith((b"sh", b"bash"))
