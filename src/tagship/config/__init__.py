@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tagship import yamltext
 from tagship.config.checks import Checker
+from tagship.config.databases import Schema, SchemaLimits
 from tagship.config.schema import (
     FILE_NAME,
     LOCAL_STAGE,
@@ -51,6 +52,8 @@ __all__ = [
     "Portion",
     "Probe",
     "Rollout",
+    "Schema",
+    "SchemaLimits",
     "Seconds",
     "Service",
     "Shared",

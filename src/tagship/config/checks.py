@@ -11,6 +11,7 @@ import msgspec
 
 from tagship import yamltext
 from tagship.config import redirects, webhooks, words
+from tagship.config.databases import KEYS as DATABASE_KEYS
 from tagship.config.schema import LOCAL_STAGE, App, Config, Site, Stage
 from tagship.config.values import decode
 from tagship.errors import ConfigError
@@ -26,6 +27,7 @@ _PLAIN = "may have letters, digits and any of . _ - / in it: it stands in files 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _BLANK = re.compile(r"[\s\x00-\x1f\x7f]")
 _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._:-]{0,252})\Z")
+_DATABASE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,62}\Z")
 _CALLED = re.compile(r"[^\s,\x00-\x1f\x7f]{1,100}\Z")
 
 
@@ -98,6 +100,7 @@ class Checker:
                 self.check_apart(name, app.shared.dirs, ("app", "shared", kind, index))
         if app.env is not None:
             self.check_inside(app.env, ("app", "env"))
+        self.check_schema(app)
         if not app.probe.path.startswith("/"):
             raise self.error("must begin with `/`", ("app", "probe", "path"))
         for key in ("path", "host"):
@@ -123,6 +126,29 @@ class Checker:
                 raise self.error("must be one of `dirs` too", ("app", "shared", "served", index))
             if not _FILE.match(f"/{name}"):
                 raise self.error(_PLAIN, ("app", "shared", "served", index))
+
+    def check_schema(self, app: App) -> None:
+        """Every database has one name, and what its kind needs; what another kind needs has no meaning for it."""
+        taken: set[str] = set()
+        for index, schema in enumerate(app.schema):
+            at: yamltext.Path = ("app", "schema", index)
+            for name in schema.names:
+                if not _DATABASE.match(name):
+                    raise self.error("a database's name is letters, digits, `_` and `-`", at)
+                if name in taken:
+                    raise self.error(f"names the database {name} again", at, "give one of them another `name`")
+                taken.add(name)
+            for key, kinds in DATABASE_KEYS.items():
+                if schema.kind not in kinds and key in self.document.data["app"]["schema"][index]:
+                    raise self.error(f"is for {' and '.join(kinds)}, not for {schema.kind}", (*at, key))
+            for key in ("url", "run"):
+                if schema.kind == {"url": "sql", "run": "command"}[key] and not getattr(schema, key):
+                    raise self.error(f"needs `{key}`", at)
+            for key in ("config", "folder"):
+                self.check_inside(getattr(schema, key), (*at, key))
+        for key in ("before_up", "schema_limits"):
+            if key in self.document.data["app"] and not app.schema:
+                raise self.error("needs a `schema`", ("app", key))
 
     def check_roles(self, roles: tuple[str, ...], at: yamltext.Path) -> None:
         for index, role in enumerate(roles):
@@ -204,6 +230,9 @@ class Checker:
         if stage.root is not None and name != LOCAL_STAGE:
             self.check_root(stage.root, (*at, "root"), in_units=stage.runs_units)
         self.check_hosts(stage, at)
+        called = [host.name or host.host for host in stage.hosts]
+        if stage.migrate_on is not None and stage.migrate_on not in called:
+            raise self.error("names no host of this stage", (*at, "migrate_on"), f"its hosts: {', '.join(called)}")
 
     def check_hosts(self, stage: Stage, at: yamltext.Path) -> None:
         names = set()

@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from tagship.config.databases import Schema, SchemaLimits
 from tagship.config.values import Argv, HostCommand, Portion, Seconds
 from tagship.errors import UsageError
 
@@ -78,11 +79,17 @@ class App(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     env: str | None = None
     """A file below `shared/` on the host with NAME=value lines for the application: of the service user's group and
     mode 0640; of mode 0600 where plain processes run."""
+    schema: tuple[Schema, ...] = ()
+    """Its databases, whose schema goes up and down with it."""
+    schema_limits: SchemaLimits = SchemaLimits()
+    before_up: Argv | None = None
+    """Run in the staged release where the schema is migrated, before anything of it changes: a backup. `{backup}`
+    stands for the file to write."""
 
     @property
     def runs(self) -> bool:
         """Whether anything of it runs on hosts; if not, there is only a site: no virtualenv, and so no lock."""
-        return bool(self.start or self.units or self.prepare or self.smoke or self.package)
+        return bool(self.start or self.units or self.prepare or self.smoke or self.package or self.schema)
 
 
 class Target(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -228,6 +235,8 @@ class Stage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     service: Service = Service()
     nginx: Nginx = Nginx()
     rollout: Rollout = Rollout()
+    migrate_on: str | None = None
+    """The host, by its name, that the schema is migrated from; the first that answers requests when left out."""
 
     @property
     def runs_units(self) -> bool:
