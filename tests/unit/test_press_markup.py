@@ -205,7 +205,7 @@ def test_the_quick_inline_pass_gives_what_upstream_gives() -> None:
     names = ["footnotes", "tables", "toc", "smarty", "sane_lists", "attr_list", "def_list"]
     upstream = markdown.Markdown(extensions=names, extension_configs=options)
     quick = markdown.Markdown(extensions=names, extension_configs=options)
-    from tagship.press import inline
+    from tagship.press.markup.quick import inline
 
     inline.quicken(quick)
     for text in texts:

@@ -4,9 +4,6 @@
 
     frontmatter   the lines between `---` to checked fields
     content       files to frozen posts and pages
-    blocks        what Python-Markdown reads differently from what people write: lists and fences
-    highlight     code to HTML
-    inline        Markdown's inline pass, without the tries that can't match
     markup        Markdown to HTML, one engine a process
     pool          many texts through many processes, in order
     assets        names to fingerprinted names

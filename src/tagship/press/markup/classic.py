@@ -5,10 +5,6 @@ from __future__ import annotations
 import html
 import re
 import xml.etree.ElementTree as etree
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import PurePosixPath
-from posixpath import normpath
 from typing import Any
 
 import markdown
@@ -24,7 +20,9 @@ from markdown.preprocessors import Preprocessor
 from markdown.treeprocessors import Treeprocessor
 
 from tagship.errors import ContentError
-from tagship.press import blocks, highlight, inline
+from tagship.press.markup import blocks, highlight, pointing
+from tagship.press.markup.quick import inline
+from tagship.press.markup.values import Links, Rendered, Text, lead_of
 
 _QUOTES = {
     "left-single-quote": "‘",
@@ -35,34 +33,7 @@ _QUOTES = {
     "ndash": "–",
     "mdash": "—",
 }
-_ATTRIBUTE = re.compile(r"""(<[a-zA-Z][^<>]*?\s(?:href|src|poster)=")([^"]*)(")""")
 _LANGUAGE_LINE = re.compile(r"(?::::|#!)([\w+#.-]+)\n")
-
-
-@dataclass(frozen=True)
-class Text:
-    """Markdown to render; `name` and `first_line` place it in its file."""
-
-    name: str
-    body: str
-    first_line: int
-
-
-@dataclass(frozen=True)
-class Rendered:
-    """The HTML of one text, its first paragraph as plain text, and warnings that begin with `file:line: `."""
-
-    html: str
-    lead: str
-    warnings: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Links:
-    """What a text may point at: the address of each source file, and of each asset by its plain name."""
-
-    pages: Mapping[str, str] = field(default_factory=dict)
-    assets: Mapping[str, str] = field(default_factory=dict)
 
 
 class Engine:
@@ -90,60 +61,9 @@ class Engine:
             body = self.markdown.convert(text.body)
         except RecursionError:
             raise ContentError("is nested too deeply", path=text.name, line=text.first_line) from None
-        warnings = [_warning(text, *problem) for problem in self.house.problems]
-        body = self.resolve(body, text, warnings)
+        warnings = [pointing.warning(text, *problem) for problem in self.house.problems]
+        body = pointing.resolve(body, text, self.links, warnings)
         return Rendered(body, lead_of(body), tuple(warnings))
-
-    def resolve(self, body: str, text: Text, warnings: list[str]) -> str:
-        """Point links at fingerprinted assets and at the addresses of other sources."""
-        if "/assets/" not in body and ".md" not in body:
-            return body
-
-        def point(match: re.Match[str]) -> str:
-            target, mark, rest = re.match(r"([^?#]*)([?#]?)(.*)", html.unescape(match[2]), re.S).groups()  # type: ignore[union-attr]
-            found = self.address(target, text, warnings)
-            return match[0] if found is None else f"{match[1]}{html.escape(found + mark + rest)}{match[3]}"
-
-        return _ATTRIBUTE.sub(point, body)
-
-    def address(self, target: str, text: Text, warnings: list[str]) -> str | None:
-        if target.startswith("/assets/"):
-            asset = self.links.assets.get(target.removeprefix("/assets/"))
-            if asset is None:
-                raise ContentError(
-                    f"there is no asset {target}",
-                    path=text.name,
-                    line=_line(text, target),
-                    cure="put it into the site's assets/ folder",
-                )
-            return asset
-        if not target.endswith(".md") or ":" in target or target.startswith("/"):
-            return None
-        source = normpath(str(PurePosixPath(text.name).parent / target))
-        if source not in self.links.pages:
-            warnings.append(_warning(text, f"the link leads to {source}, which is not published", target))
-        return self.links.pages.get(source)
-
-
-def lead_of(body: str) -> str:
-    """The first paragraph of some HTML as plain text, at most 300 characters."""
-    paragraph = re.search(r"<p>(.*?)</p>", body, re.S)
-    if paragraph is None:
-        return ""
-    bare = re.sub(r'<sup id="fnref.*?</sup>', "", paragraph[1], flags=re.S)
-    plain = " ".join(html.unescape(re.sub(r"<[^>]*>", "", bare)).split())
-    if len(plain) <= 300:
-        return plain
-    return plain[:300].rpartition(" ")[0].rstrip(",;:–—") + " …"
-
-
-def _line(text: Text, needle: str) -> int:
-    found = text.body.lower().find(needle.lower())
-    return text.first_line + (text.body.count("\n", 0, found) if found >= 0 else 0)
-
-
-def _warning(text: Text, what: str, needle: str) -> str:
-    return f"{text.name}:{_line(text, needle)}: {what}"
 
 
 class _House(Extension):

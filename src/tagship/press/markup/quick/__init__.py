@@ -1,0 +1,1 @@
+"""Python-Markdown, the same output in less time."""
