@@ -80,6 +80,10 @@ class Machine:
         """SIGSTOP to every agent: what it is asked from now on is not begun."""
         self._signal(signal.SIGSTOP, _is_agent)
 
+    def let_agents_go(self) -> None:
+        """SIGCONT to every agent that is held."""
+        self._signal(signal.SIGCONT, _is_agent)
+
     def _signal(self, number: signal.Signals, is_meant: Callable[[bytes], bool]) -> None:
         for pid in self.processes():
             try:

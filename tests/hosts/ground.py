@@ -90,13 +90,13 @@ def refused(ended: Ended) -> dict[str, Any]:
     return error(ended)
 
 
-def until_in(running: Running, phase: str, host: str) -> None:
-    """Read on until the first step of `host` in a phase called so begins."""
-    now = ""
+def until_in(running: Running, phase: str, host: str, state: str = "begin") -> None:
+    """Read on until a step of `host` in a phase called so begins, or is in another `state`."""
+    now = next((event["phase"] for event in reversed(running.events) if event["event"] == "phase"), "")
     while (event := running.next()) is not None:
         if event["event"] == "phase":
             now = event["phase"]
-        if event["event"] == "step" and event["host"] == host and now.startswith(phase):
+        if event["event"] == "step" and event["host"] == host and now.startswith(phase) and event["state"] == state:
             return
     raise AssertionError(f"no step of {host} in {phase}: {running.events[-3:]}")
 

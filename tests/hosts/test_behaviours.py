@@ -318,14 +318,17 @@ def test_14_when_the_third_of_five_fails_all_end_on_one_version(ground: Ground) 
     world = ground.world(5, rollout={"batch": "2"})
     old, new = ground.tag(), ground.tag()
     world.must("deploy", "--tag", old)
-    third = ground.machines[2]
+    third, last = ground.machines[2], ground.machines[4]
     phases = ("stage", "start", "flip", "drain", "commit")
     with world.visited(every=0.05):
         for phase in phases:
             running = world.start("deploy", "--tag", new)
             if phase == "commit":  # a matter of a millisecond: without this all might be done before it is killed
                 until_in(running, "drain", "web5")
+                last.hold_agents()
+                until_in(running, "drain", "web3", "done")
                 third.hold_agents()
+                last.let_agents_go()
             until_in(running, phase, "web3")
             third.kill_agents()
             ended = running.ended()
