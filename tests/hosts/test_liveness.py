@@ -44,7 +44,9 @@ def test_a_release_that_hangs_and_hears_nothing_is_put_back_without_its_drain(ho
         assert isinstance(outcome.error, Restored), outcome
         assert "not well within 3 s" in outcome.error.what
         assert units(host) == {"0001": UP}
-        assert "stop-sigterm' timed out" not in host.run("journalctl", "--quiet", user="root").stdout  # it wasn't asked
+        assert (
+            "stop-sigterm' timed out" not in host.run("journalctl", "--quiet", user="root").stdout
+        )  # it wasn't asked
         assert site.deploy("v3").outcome == "live"
     assert (reader.tags, reader.failures) == (["v1", "v3"], [])
     said = [event.data["text"] for event in site.events if event.name == "note"]
