@@ -13,7 +13,7 @@ from packaging.utils import canonicalize_name
 from tagship import config
 from tagship.release import lockfile
 
-APPLICATIONS = ("django-notes", "fastapi-hello", "flask-hello")
+APPLICATIONS = ("django-notes", "django-polls", "fastapi-hello", "flask-hello")
 """Examples with a virtualenv of their own."""
 EXAMPLES = (*APPLICATIONS, "static-blog")
 COMMANDS = 6
