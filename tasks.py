@@ -22,6 +22,7 @@ SYSTEM = {
     "faketime": "faketime",
     "mkfs.ext4": "e2fsprogs",
     "wrk": "wrk",
+    "pg_createcluster": "postgresql",
 }
 """Programs and files that some tests need, and the Debian packages that bring them."""
 
