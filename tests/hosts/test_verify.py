@@ -57,6 +57,16 @@ CASES: list[tuple[str, str, list[Row]]] = [
         of_host("releases/by-serial/0002", "leads to ../0001-v1"),
     ),
     (
+        f"rm {ROOT}/releases/by-serial/0002.worker",
+        f"runuser -u deploy -- ln -s ../0002-v2/units/worker {ROOT}/releases/by-serial/0002.worker",
+        of_host("releases/by-serial/0002.worker", "missing: a reboot wouldn't start it"),
+    ),
+    (
+        f"chmod go-r {NEW}/venv/bin/activate",
+        f"chmod go+r {NEW}/venv/bin/activate",
+        of_new("venv/bin/activate", "mode 0600"),
+    ),
+    (
         f"mkdir -p {UNIT}.d && printf '[Service]\\nUser=root\\n' >{UNIT}.d/evil.conf && systemctl daemon-reload",
         f"rm -r {UNIT}.d && systemctl daemon-reload",
         of_host(f"{UNIT}.d/evil.conf", "adds to the units, and fab setup didn't write it"),

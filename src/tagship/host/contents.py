@@ -14,6 +14,7 @@ NEVER = stat.S_ISUID | stat.S_ISGID | stat.S_ISVTX
 """Modes that nothing of a release has."""
 RECORD = ".dist-info/RECORD"
 """How the paths end of what lists a wheel's files."""
+_SHA256 = "sha256="
 
 Hash = Callable[[str, os.stat_result], str]
 """SHA-256 in hex of the file at a path that has just been looked at; empty where it can't be read."""
@@ -106,13 +107,16 @@ def row_of(top: str, path: str, status: os.stat_result, hashed: Hash = hash_file
     return [path, "x" if status.st_mode & 0o111 else "f", hashed(full, status), status.st_size]
 
 
-def sealed(venv: str, hashed: Hash = hash_file) -> tuple[dict[str, str], list[rows.Row]]:
-    """What no RECORD vouches for in a virtualenv: by path the SHA-256 of its bytecode, and rows of all the rest.
+def sealed(
+    venv: str, found: dict[str, os.stat_result], hashed: Hash = hash_file
+) -> tuple[dict[str, str], list[rows.Row]]:
+    """What no RECORD vouches for of the files `found` in a virtualenv: by path the SHA-256 of its bytecode, and rows
+    of all the rest.
 
-    That are the RECORD files, `pyvenv.cfg`, most of `bin/` and what commands left. A site alone has none of it.
+    That are the RECORD files, `pyvenv.cfg`, most of `bin/`, what commands left, and files of which RECORD has a hash
+    of another kind. A site alone has none of it.
     """
-    found = dict(_found(venv))
-    vouched = {path for path, noted in listed(venv, found) if noted}
+    vouched = {path for path, noted in listed(venv, found) if noted.startswith(_SHA256)}
     compiled, others = {}, []
     for path, status in found.items():
         if path.endswith(".pyc"):
@@ -130,12 +134,14 @@ def virtualenv(
 
     `compiled` and `others` are what `sealed` gave; without `others`, only RECORD and `site-packages` count.
     """
-    found = dict(_found(venv))
-    drift, vouched, named = [], set(), set()
+    found = of_virtualenv(venv)
+    drift, vouched, named, other = [], set(), set(), set()
     for path, noted in listed(venv, found):
         named.add(path)
         if path not in found:
             drift.append([path, "missing"])
+        elif noted and not noted.startswith(_SHA256):
+            other.add(path)
         elif noted:
             vouched.add(path)
             if not _matches(hashed(os.path.join(venv, path), found[path]), noted):
@@ -149,16 +155,28 @@ def virtualenv(
         elif path in known:
             what = fault(venv, known[path], found[path], hashed)
             drift += [[path, what]] if what else []
+        elif path in other:
+            continue  # sealed before the seal had it
         elif others is not None or ("/site-packages/" in path and path not in named and not is_furniture(path)):
             drift.append([path, "not in the release"])
     return drift
 
 
-def _found(venv: str) -> Iterator[tuple[str, os.stat_result]]:
+def of_virtualenv(venv: str) -> dict[str, os.stat_result]:
     """Every entry of a virtualenv that isn't a folder; behind a link it is that of a service that was adopted."""
-    if os.path.isdir(venv) and not os.path.islink(venv):
-        for path, status in walk(venv, ""):
-            yield path[1:], status
+    there = os.path.isdir(venv) and not os.path.islink(venv)
+    return {path[1:]: status for path, status in walk(venv, "")} if there else {}
+
+
+def modes(found: Iterable[tuple[str, os.stat_result]]) -> dict[str, int]:
+    """The permission bits of files and folders by path, those that are not as most: 0644, or 0755 of a folder."""
+    bits = ((path, stat.S_IMODE(status.st_mode), status.st_mode) for path, status in found)
+    return {path: mode for path, mode, kind in bits if not stat.S_ISLNK(kind) and mode != usual(kind)}
+
+
+def usual(kind: int) -> int:
+    """The permission bits of most files, or of most folders, by an `st_mode`."""
+    return 0o755 if stat.S_ISDIR(kind) else 0o644
 
 
 def listed(venv: str, found: Iterable[str]) -> Iterator[tuple[str, str]]:
@@ -180,7 +198,4 @@ def is_furniture(path: str) -> bool:
 
 
 def _matches(found: str, noted: str) -> bool:
-    algorithm, _, value = noted.partition("=")
-    if algorithm != "sha256":
-        return True  # RECORD may name stronger ones; wheels of today don't
-    return base64.urlsafe_b64encode(bytes.fromhex(found)).rstrip(b"=").decode() == value
+    return _SHA256 + base64.urlsafe_b64encode(bytes.fromhex(found)).rstrip(b"=").decode() == noted

@@ -26,12 +26,15 @@ def seal(context: Context, args: Args) -> dict[str, Any]:
     open_objects(context).tell(hashed.note)
     made = _made(folder, declared, hashed.of)
     assets.adopt(layout, release, made, open_objects(context))
-    compiled, others = contents.sealed(layout.release(release, "venv"), hashed.of)
+    venv = layout.release(release, "venv")
+    installed = contents.of_virtualenv(venv)
+    compiled, others = contents.sealed(venv, installed, hashed.of)
     record = {
         "made": made,
         "bytecode": compiled,
         "venv": others,
         "folders": _folders(folder, [*declared.rows, *made]),
+        "modes": _modes(folder, made, installed),
         "links": _links(folder),
         "scripts": {name: contents.hash_file(layout.release(release, name)) for name in furnish.scripts(declared)},
         "papers": {name: contents.hash_file(layout.release(release, name)) for name in _PAPERS},
@@ -82,6 +85,13 @@ def _folders(release: str, found: list[rows.Row]) -> dict[str, int]:
     above = rows.above(row[0] for row in found)
     modes = ((path, stat.S_IMODE(status.st_mode)) for path, status in contents.folders(release))
     return {path: mode for path, mode in modes if path not in above or mode != FOLDER_MODE}
+
+
+def _modes(release: str, made: list[rows.Row], installed: dict[str, os.stat_result]) -> dict[str, int]:
+    """Modes, but for usual ones, of what commands made and of the virtualenv: neither rows nor RECORD tell them."""
+    found = [(row[0], os.lstat(os.path.join(release, row[0]))) for row in made]
+    found += [("venv/" + path, status) for path, status in installed.items()]
+    return contents.modes([*found, *contents.folders_below(os.path.join(release, "venv"), "venv")])
 
 
 def _links(release: str) -> dict[str, str]:

@@ -179,6 +179,7 @@ class _Release:
                 what = contents.fault_of_object(self._folder, of_tag.pop(path), status, self._hashes.of)
             elif path in of_host:
                 what = contents.fault(self._folder, of_host.pop(path), status, self._hashes.of)
+                what = what or self._mode(path, status)
             else:
                 what = NOT_SEALED
             what = what or self._guard.fault(status)
@@ -214,13 +215,21 @@ class _Release:
             named.add("venv/" + path)
             yield ["venv/" + path, what]
         for path, status in contents.folders_below(venv, "venv"):
-            fault = self._guard.fault(status, is_folder=True)
+            fault = self._guard.fault(status, is_folder=True) or self._mode(path, status)
             if fault:
                 yield [path, fault]
         for path, status in walk(venv, "venv") if os.path.isdir(venv) and not os.path.islink(venv) else ():
-            fault = self._guard.fault(status) if path not in named else ""
+            fault = (self._guard.fault(status) or self._mode(path, status)) if path not in named else ""
             if fault:
                 yield [path, fault]
+
+    def _mode(self, path: str, status: os.stat_result) -> str:
+        """Another mode than it was sealed with: what its service can't read, or can't run, doesn't start again."""
+        sealed = self._sealed.get("modes")
+        if sealed is None or stat.S_ISLNK(status.st_mode):
+            return ""
+        was = sealed.get(path, contents.usual(status.st_mode))
+        return contents.mode(status) if stat.S_IMODE(status.st_mode) != was else ""
 
     def _around(self) -> Iterator[Row]:
         """Its links out of the release, and what they lead to."""

@@ -216,11 +216,16 @@ class _Host:
             for part in {units.WEB, *declared.parts}:
                 inner = () if part == units.WEB else ("units", part)
                 wanted[units.name(serial, part)] = os.path.join("..", declared.release, *inner)
+        number = units.serial(self._current) if self._current is not None else ""
+        of_current = {name: target for name, target in wanted.items() if name.partition(".")[0] == number}
         for name in files.names(self._layout.serials):
             path = os.path.join(self._layout.serials, name)
             target = os.readlink(path) if os.path.islink(path) else "no link"
             if target != wanted.get(name):
                 yield [self._below(path), "leads to {}".format(target)]
+            of_current.pop(name, None)
+        for name in sorted(of_current):  # a rollback makes those of its target anew; a reboot makes none
+            yield [self._below(os.path.join(self._layout.serials, name)), "missing: a reboot wouldn't start it"]
 
     def _objects(self) -> Iterator[Row]:
         """Each is what its name says; those that releases are made of are all there."""

@@ -40,7 +40,7 @@ def installer(name: str) -> Path:
 
 
 def make_wheel(folder: Path, name: str, version: str, code: str) -> Path:
-    """A small real wheel with one module, a console script and a correct RECORD."""
+    """A small real wheel with one module, a console script and a RECORD in which one hash is of another kind."""
     info = f"{name}-{version}.dist-info"
     members = {
         f"{name}.py": code,
@@ -50,8 +50,9 @@ def make_wheel(folder: Path, name: str, version: str, code: str) -> Path:
     }
     record = ""
     for path, text in members.items():
-        sha = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
-        record += f"{path},sha256={sha},{len(text.encode())}\n"
+        kind = "sha512" if path.endswith("METADATA") else "sha256"
+        found = base64.urlsafe_b64encode(hashlib.new(kind, text.encode()).digest()).rstrip(b"=").decode()
+        record += f"{path},{kind}={found},{len(text.encode())}\n"
     members[f"{info}/RECORD"] = record + f"{info}/RECORD,,\n"
     path = folder / f"{name}-{version}-py3-none-any.whl"
     with zipfile.ZipFile(path, "w") as archive:

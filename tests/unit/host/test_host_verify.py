@@ -169,6 +169,12 @@ def flipped(path: Path, old: Path) -> None:
     os.utime(path, ns=(old.stat().st_atime_ns, old.stat().st_mtime_ns))
 
 
+def another_size(path: Path, old: Path) -> None:
+    """A RECORD that says another number of bytes of a file, which nobody looks at."""
+    path.write_text(old.read_text().replace("RECORD,,", "RECORD,,1"))
+    path.chmod(old.stat().st_mode & 0o7777)
+
+
 def edited(edit: Callable[[Any], object]) -> Change:
     """The JSON of a file, changed."""
 
@@ -254,6 +260,9 @@ CASES = {
     "a shared link": Case(f"{APP}/media", link("/var"), of_new("app/media", "points to /var")),
     # the virtualenv
     "a module": Case(f"{SITE}/greet.py", flipped, of_new("{site}/greet.py", "changed")),
+    "what RECORD has no SHA-256 of": Case(
+        f"{SITE}/greet-1.0.dist-info/METADATA", flipped, of_new("{site}/greet-1.0.dist-info/METADATA", "changed")
+    ),
     "a module is gone": Case(f"{SITE}/greet.py", nothing, of_new("{site}/greet.py", "missing")),
     "a module more": Case(f"{SITE}/evil.pth", write("import os"), of_new("{site}/evil.pth", NOT_OURS)),
     "a module that all may write": Case(f"{SITE}/greet.py", mode(0o666), of_new("{site}/greet.py", "mode 0666")),
@@ -262,12 +271,25 @@ CASES = {
         f"{SITE}/__pycache__/evil.pyc", write("x"),
         of_new("{site}/__pycache__/evil.pyc", NOT_OURS),
     ),
-    "RECORD itself": Case(f"{SITE}/{{record}}", flipped, of_new("{site}/{record}", "changed")),
+    "RECORD itself": Case(f"{SITE}/{{record}}", another_size, of_new("{site}/{record}", "changed")),
     "pyvenv.cfg": Case(f"releases/{NEW}/venv/pyvenv.cfg", flipped, of_new("venv/pyvenv.cfg", "changed")),
     "a program more": Case(f"releases/{NEW}/venv/bin/ls", write("x", 0o555), of_new("venv/bin/ls", NOT_OURS)),
     "a program of a wheel": Case(
         f"releases/{NEW}/venv/bin/greet-say", flipped,
         of_new("venv/bin/greet-say", "changed"),
+    ),
+    "a program of a wheel that can't be run": Case(
+        f"releases/{NEW}/venv/bin/greet-say", mode(0o644),
+        of_new("venv/bin/greet-say", "mode 0644"),
+    ),
+    "a module that only its owner may read": Case(
+        f"{SITE}/greet.py", mode(0o600),
+        of_new("{site}/greet.py", "mode 0600"),
+    ),
+    "a closed folder of packages": Case(SITE, mode(0o700), of_new("{site}", "mode 0700")),
+    "a made file that only its owner may read": Case(
+        f"{APP}/made/list.txt", mode(0o600),
+        of_new("app/made/list.txt", "mode 0600"),
     ),
     "the interpreter": Case(
         f"releases/{NEW}/venv/bin/python", link("/bin/sh"), of_new("venv/bin/python", "points to /bin/sh")
