@@ -12,9 +12,9 @@ import os
 import re
 
 PACKAGE = "tagship.host"
-OUTFIT, LIVE, FRONT, VERIFY = "outfit", "live_", "front", "verify"
+OUTFIT, LIVE, FRONT, VERIFY, SCHEMA = "outfit", "live_", "front", "verify", "schema"
 """How the names of modules begin that only `fab setup` needs, only the verbs beside what is live, only where there is
-no other front than tagship's own door, only `fab verify`."""
+no other front than tagship's own door, only `fab verify`, only where a release has a schema."""
 
 BOOT = "import sys;f=sys.stdin.buffer;r=lambda:f.read(int.from_bytes(f.read(4),'big'));t=r();exec(t);run(t,r(),f)"
 """Reads the text of `loader` and the archive, each behind its length (four bytes, big-endian); then `loader.run`."""
@@ -37,13 +37,13 @@ def argv(python: str = "python3", *, root: str = "") -> list[str]:
 def archive(*more: str) -> bytes:
     """The package: module names and sources in turn, with a NUL between each two; a fifth less than by zlib.
 
-    `more` are of `OUTFIT`, `LIVE`, `FRONT`, `VERIFY`: modules whose names begin so travel only where asked for.
+    `more` are of the names above: modules that begin with them travel only where asked for.
     """
     folder = os.path.dirname(os.path.abspath(__file__))
     sources = {}
     for name in sorted(os.listdir(folder)):
         stem, extension = os.path.splitext(name)
-        wanted = not stem.startswith((OUTFIT, LIVE, FRONT, VERIFY)) or stem.startswith(more)
+        wanted = not stem.startswith((OUTFIT, LIVE, FRONT, VERIFY, SCHEMA)) or stem.startswith(more)
         if extension == ".py" and wanted and stem != _LOADER:
             with open(os.path.join(folder, name), encoding="utf-8") as file:
                 sources[PACKAGE if stem == "__init__" else PACKAGE + "." + stem] = without_words(file.read())
