@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
-import markdown
 import pytest
 from markdown_it import MarkdownIt
 
@@ -191,23 +189,3 @@ def test_the_lead_is_the_first_paragraph_as_text() -> None:
     assert len(long) <= 302
     assert long.endswith("word …")
     assert lead_of("<ul></ul>") == ""
-
-
-def test_the_quick_inline_pass_gives_what_upstream_gives() -> None:
-    """Patterns are only left out where they can't match; texts full of marks, and this project's posts, agree."""
-    marks = "` `` ``` \\ \\* \\` [ ] [a] [a](b) ![a](b) ![a][r] [r] <a> <b@c.de> <http://x.y> & &amp; * ** _ __"
-    texts = [
-        "\n\n".join(f"a {left} word {right} \"it's\" 'x' --y-- z... <<q>>" for right in marks.split())
-        for left in marks.split()
-    ]
-    texts += [path.read_text() for path in sorted(Path(__file__).parents[2].glob("posts/*.md"))]
-    options = {"toc": {"toc_depth": 6}}
-    names = ["footnotes", "tables", "toc", "smarty", "sane_lists", "attr_list", "def_list"]
-    upstream = markdown.Markdown(extensions=names, extension_configs=options)
-    quick = markdown.Markdown(extensions=names, extension_configs=options)
-    from tagship.press.markup.quick import inline
-
-    inline.quicken(quick)
-    for text in texts:
-        body = f"{text}\n\nline  \nbreak[^n]\n\n[r]: http://example.org\n[^n]: note"
-        assert quick.reset().convert(body) == upstream.reset().convert(body)

@@ -21,7 +21,7 @@ from markdown.treeprocessors import Treeprocessor
 
 from tagship.errors import ContentError
 from tagship.press.markup import blocks, highlight, pointing
-from tagship.press.markup.quick import inline
+from tagship.press.markup.quick import Quick
 from tagship.press.markup.values import Links, Rendered, Text, lead_of
 
 _QUOTES = {
@@ -42,7 +42,7 @@ class Engine:
     def __init__(self, links: Links) -> None:
         self.links = links
         self.house = _House()
-        self.markdown = markdown.Markdown(
+        self.markdown = Quick(
             extensions=["footnotes", "tables", "toc", "smarty", "sane_lists", "attr_list", "def_list", self.house],
             extension_configs={
                 "toc": {"slugify": slugify_unicode},
@@ -51,7 +51,6 @@ class Engine:
             },
             output_format="html",
         )
-        inline.quicken(self.markdown)
 
     def render(self, text: Text) -> Rendered:
         """`text` as HTML; raises `ContentError` for a missing asset and for nesting without end."""
