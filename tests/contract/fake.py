@@ -282,6 +282,7 @@ class FakeSession:
             "stage": stage,
             "current": host.current,
             "current_kind": "link" if host.current else "none",
+            "fled": roster.fled(host.journal),
             "releases": rows,
             "highest": host.highest,
             "change": max((row["change"] for row in host.journal), default=0),

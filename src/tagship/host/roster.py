@@ -1,12 +1,14 @@
 """Who took part in a change: each `good` row of the journal names the hosts that went along.
 
 So every host tells where the others stood when it last went anywhere with them; one that was skipped, or can't be
-asked any more, is missed by those that were there.
+asked any more, is missed by those that were there. And what was being left, where nobody lived to say so.
 """
 
 from __future__ import annotations
 
 from typing import Any, Iterable, Optional
+
+from tagship.host.journal import number_of
 
 
 def told(rows: Iterable[dict[str, Any]]) -> Optional[dict[str, Any]]:
@@ -34,3 +36,18 @@ def told(rows: Iterable[dict[str, Any]]) -> Optional[dict[str, Any]]:
     found: dict[str, Any] = {key: now.get(key) for key in ("release", "by", "at", "change")}
     found["stood"] = {str(host): release for release, row in spans if row for host in row["fleet"]}
     return found
+
+
+def fled(rows: Iterable[dict[str, Any]]) -> Optional[str]:
+    """What the last flip led away from, where that was a rollback's and nobody came to mark what it led to."""
+    verbs: dict[int, Any] = {}
+    last: dict[str, Any] = {}
+    for row in rows:
+        event = row["event"]
+        if event == "begun":
+            verbs[number_of(row)] = row.get("verb")
+        elif event == "flipped":
+            last = row if verbs.get(number_of(row)) == "rollback" else {}
+        elif event == "good" and row.get("release") == last.get("release"):
+            last = {}
+    return last.get("origin")

@@ -49,6 +49,7 @@ def survey(context: Context, args: Args) -> dict[str, Any]:
         "highest": known.highest(standings),
         "change": last_change(rows),
         "fleet": roster.told(rows),
+        "fled": roster.fled(rows),
         "serving": serving,
         "well": well,
         "fault": fault,

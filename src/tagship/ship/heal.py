@@ -38,7 +38,7 @@ def plan_heal(surveys: Mapping[str, HostSurvey], stage: Stage, service: Service,
             start += service.open_front(host)
         if (web or live.runs) and (closed or not (survey.well and good)):
             prove.append(service.prove(host, release))
-        if not good or live.own or not _seen_together(surveys, survey):
+        if not good or live.own or survey.fled or not _seen_together(surveys, survey):
             marks.append(mark_good(_along(surveys, survey), host, release, before=live.state))
     return phases_of(
         (

@@ -19,16 +19,20 @@ from tagship.ship.switch import change_of, mark, mark_good, on_host, plan_drain,
 def choose_target(surveys: Mapping[str, HostSurvey], stage: Stage, to: str | None) -> str:
     """The release to go to, on every host; raises `Refused` if there is none.
 
-    Without `to`: the newest release below the newest current one that is good on every host. One that was `left` is
-    known to be bad and is passed over. With `to`, a tag or an id: the newest such release that is good on every
-    host, else the newest that was good once and left; the current one and newer ones are allowed. What was made for
-    a host before it answered requests, or when it still did, can't be its part of a fleet now.
+    Without `to`: where a rollback was going that was cut off; else the newest release below the newest current one
+    that is good on every host. One that was `left` is known to be bad and is passed over. With `to`, a tag or an id:
+    the newest such release that is good on every host, else the newest that was good once and left; the current one
+    and newer ones are allowed. What was made for a host before it answered requests, or when it still did, can't be
+    its part of a fleet now.
     """
     currents = [survey.current for survey in surveys.values() if survey.current]
     if not currents:
         raise Refused("nothing is live, so there is nothing to go back from", where=stage.name, cure="fab deploy")
     common = _common(surveys, stage)
     if to is None:
+        going = _going(surveys)
+        if going is not None and any(r.id == going for r in common) and _good(surveys, going):
+            return going
         newest = max(serial_of(current) for current in currents)
         earlier = [r for r in common if r.serial < newest and _good(surveys, r.id)]
         if not earlier:
@@ -81,6 +85,13 @@ def _commit(surveys: Mapping[str, HostSurvey], target: str) -> Phase:
         if old is not None and old.serial > serial_of(target) and old.state != "left":
             steps.append(mark(host, old.id, "left", before=old.state))
     return Phase("commit", tuple(steps))
+
+
+def _going(surveys: Mapping[str, HostSurvey]) -> str | None:
+    """Where a rollback that was cut off was going, while no host has gone anywhere else since."""
+    going = {survey.current for survey in surveys.values() if survey.fled}
+    others = {survey.current for survey in surveys.values()} - going
+    return going.pop() if len(going) == 1 and others <= {survey.fled for survey in surveys.values()} else None
 
 
 def _common(surveys: Mapping[str, HostSurvey], stage: Stage) -> list[Release]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from tagship.ship.agreed import UNFINISHED
 from tagship.ship.plan import Phase, Step
 from tagship.ship.services import Service
-from tagship.ship.survey import HostSurvey
+from tagship.ship.survey import HostSurvey, Release
 
 
 def plan_settle(surveys: Mapping[str, HostSurvey], service: Service, *, spare: Iterable[str] = ()) -> Phase:
@@ -23,7 +23,10 @@ def plan_settle(surveys: Mapping[str, HostSurvey], service: Service, *, spare: I
         if survey.litter:
             steps.append(Step(host, "clear away what is half removed or half written", "sweep"))
         for release in survey.releases:
-            if release.own and release.id not in kept:
+            if release.id == survey.fled and release.id not in kept and _is_left(survey, release):
+                title = f"mark {release.id} left: the rollback from it was cut off"
+                steps.append(Step(host, title, "mark", {"release": release.id, "state": "left"}))
+            elif release.own and release.id not in kept:
                 title = f"mark {release.id} {release.state}, as other hosts have it journaled"
                 steps.append(Step(host, title, "mark", {"release": release.id, "state": release.state}))
             if release.id == survey.current or release.id in kept:
@@ -34,3 +37,8 @@ def plan_settle(surveys: Mapping[str, HostSurvey], service: Service, *, spare: I
             elif release.pid is not None:
                 steps.append(service.discard(host, release.id))
     return Phase("settle", tuple(steps))
+
+
+def _is_left(survey: HostSurvey, release: Release) -> bool:
+    """What was fled from and isn't marked so: the rollback went to an older one."""
+    return release.state == "good" and survey.live is not None and release.serial > survey.live.serial

@@ -133,6 +133,8 @@ class HostSurvey:
     """`None`: nothing was ever marked good here."""
     change: int = 0
     """The highest number of a change that the journal tells of."""
+    fled: str | None = None
+    """What was current before, where a rollback to what is current now was cut off before it was marked."""
     litter: int = 0
     """How many things a killed session left half removed or half written."""
 
@@ -220,6 +222,7 @@ def _read(host: str, data: Mapping[str, Any]) -> HostSurvey:
         env_newest=int(versions["newest"]),
         roster=_roster(data.get("fleet")),
         change=int(data.get("change", 0)),
+        fled=data.get("fled"),
         litter=int(data.get("litter", 0)),
     )
 

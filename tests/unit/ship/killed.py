@@ -83,6 +83,11 @@ class Hosts:
         with self.fleet() as fleet:
             return {host: {one.id: one.state for one in of.releases} for host, of in fleet.surveys.items()}
 
+    def running(self) -> dict[str, list[str]]:
+        """The releases of which a process lives, by host."""
+        with self.fleet() as fleet:
+            return {host: [one.id for one in of.releases if one.pid] for host, of in fleet.surveys.items()}
+
     def own(self, host: str) -> dict[str, str]:
         """The last mark of each release in a host's own journal."""
         rows = map(json.loads, (self.folder / host / "state" / "journal.jsonl").read_text().splitlines())

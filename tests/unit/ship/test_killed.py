@@ -6,11 +6,14 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from unit.ship.killed import Hosts, failing
 
 from tagship.ship import looking
+
+T = TypeVar("T")
 
 ONE, TWO, THREE, FOUR = "0001-v1", "0002-v2", "0003-v3", "0004-v4"
 
@@ -26,7 +29,7 @@ def hosts(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hosts]:
     shutil.rmtree(place)
 
 
-def both(states: dict[str, str]) -> dict[str, dict[str, str]]:
+def both(states: T) -> dict[str, T]:
     return {"web1": states, "web2": states}
 
 
@@ -115,6 +118,29 @@ def test_after_a_client_that_died_between_two_flips_any_verb_goes_on(hosts: Host
     assert hosts.deploy("v3").outcome == "live"
     with hosts.fleet() as fleet:
         assert {survey.current for survey in fleet.surveys.values()} == {THREE}
+
+
+@pytest.mark.parametrize("agents", [False, True], ids=["agents live", "agents die too"])
+def test_a_rollback_that_died_once_all_had_flipped_is_finished_by_the_next(hosts: Hosts, agents: bool) -> None:
+    """It goes where the first one was going, and not one release further down; what both fled from is left."""
+    for tag in ("v1", "v2", "v3"):
+        hosts.deploy(tag)
+    hosts.kill("rollback", at=("web2", f"probe {TWO} through", "done"), agents=agents)
+    down = hosts.rollback()
+    assert (down.outcome, down.release) == ("live", TWO)
+    assert hosts.own("web1") == hosts.own("web2") == {ONE: "good", TWO: "good", THREE: "left"}
+    assert hosts.running() == both([TWO])
+    assert hosts.rollback().release == ONE
+
+
+def test_what_a_rollback_that_died_fled_from_is_no_target_of_the_next(hosts: Hosts) -> None:
+    """Another tag goes live in between: going back from that passes over what was fled from."""
+    for tag in ("v1", "v2", "v3"):
+        hosts.deploy(tag)
+    hosts.kill("rollback", at=("web2", f"probe {TWO} through", "done"))
+    assert hosts.deploy("v4").release == FOUR
+    assert hosts.states()["web1"][THREE] == "left"
+    assert hosts.rollback().release == TWO
 
 
 def test_history_tells_how_each_change_ended(hosts: Hosts) -> None:
