@@ -116,14 +116,19 @@ def _kept(root: str, archive: bytes) -> dict[str, Any]:
 
 
 def run(text: bytes, archive: bytes, source: BinaryIO) -> None:
-    """Install the importer and become what the command line says: the front door, or (without words) the agent."""
-    door = sys.argv[1:2] == ["front"]
-    root = "" if door else next((word for word in sys.argv[1:] if word[:1] in "/~"), "")
+    """Install the importer and become what the command line says: the front door, what migrates, or the agent."""
+    word = "".join(sys.argv[1:2])
+    other = word in ("front", "schema_run")
+    root = "" if other else next((word for word in sys.argv[1:] if word[:1] in "/~"), "")
     sys.meta_path.insert(0, Memory(text, archive, root))
-    if door:
+    if word == "front":
         from tagship.host import front  # asyncio costs the agent 40 ms that it doesn't need
 
         front.main(sys.argv[2:])
+    elif other:
+        from tagship.host import schema_run
+
+        schema_run.main(source)
     else:
         from tagship.host import session
 

@@ -34,6 +34,12 @@ class Lock:
         """Whether this process holds it."""
         return self._fd is not None
 
+    def fileno(self) -> int:
+        """Its descriptor, for a process that is to hold it beside us; raises `OSError` where it isn't held."""
+        if self._fd is None:
+            raise OSError("the lock isn't held")
+        return self._fd
+
     def take(self, owner: str, release: Optional[str], verb: str) -> None:
         """Take the lock at once or raise `locked` with the holder's note; taking it twice rewrites the note."""
         if self._fd is None:
