@@ -278,8 +278,8 @@ class Reading:
             if reader is not None:
                 reader(operation)
             self._builds(operation)
-            if not operation.reversible and not self.why:
-                self.why = "{} has no way back".format(operation.describe())
+        if not operation.reversible and not self.why:  # Django asks before it asks the routers
+            self.why = "{} has no way back".format(operation.describe())
         if moves:
             operation.state_forwards(self._app, self._state)
 
@@ -294,9 +294,9 @@ class Reading:
         return bool(router.allow_migrate(self._database, self._app, model_name=model, **hints))
 
     def _builds(self, operation: Any) -> None:
-        name = type(operation).__name__
-        line = next((_BUILDS[base.__name__] for base in type(operation).__mro__ if base.__name__ in _BUILDS), None)
-        if line is not None and name not in _CONCURRENT:
+        names = [base.__name__ for base in type(operation).__mro__]  # its own, and those of what it is made from
+        line = next((_BUILDS[name] for name in names if name in _BUILDS), None)
+        if line is not None and not set(names).intersection(_CONCURRENT):
             table = self._table(getattr(operation, "model_name", None) or operation.name)
             self.facts["locks"] += [[table, line]] if table else []
 
