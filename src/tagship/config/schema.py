@@ -106,6 +106,24 @@ class Author(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     email: str | None = None
 
 
+class Ignored(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Findings of `inv check` that aren't told."""
+
+    code: str
+    path: str = "*"
+    """A file's name, or a pattern of many."""
+    text: str = ""
+    """What the message must hold too."""
+    reason: str
+    """Why; whoever reads the configuration wants to know."""
+
+
+class Check(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What `inv check` is told of a site."""
+
+    ignore: tuple[Ignored, ...] = ()
+
+
 class Site(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The press: from the tag."""
 
@@ -125,6 +143,7 @@ class Site(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     """The folder with templates/, assets/ and pages/."""
     redirects: dict[str, str] = {}
     """Old URL to new one: from a path that the site doesn't have, to a path that it has or to a whole URL."""
+    check: Check = Check()
 
 
 class Host(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
