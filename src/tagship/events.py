@@ -17,6 +17,7 @@ line       `text` of what a host says; of a log also `unit`, and `at` (ISO 8601,
            command `stream` (`out`, `err`), `hosts`: how many run it
 ended      `status` of a command (null: unknown), `text`: the same in words
 finding    `check`, `level`: ok | warn | bad, `text`, `cure`, `hosts` that it was found on (none: here)
+problem    `path`, `line`, `column`, `code`, `message`, `cure`, `pages` that show it, `severity`: error | warning
 result     the last one: outcome, exit, release, previous, hosts, seconds, bytes_sent; `away`: hosts that were
            left alone, where there are such
 ========== ===================================================================================

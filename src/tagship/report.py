@@ -32,6 +32,7 @@ from tagship.wording import (
     note_line,
     on_hosts,
     plan_lines,
+    problem_lines,
     result_lines,
     said_line,
     step_line,
@@ -245,6 +246,9 @@ class _Plain:
             self.said(event)
         elif event.name == "finding":
             for text, style in finding_lines(data):
+                self.line(text, style)
+        elif event.name == "problem":
+            for text, style in problem_lines(data):
                 self.line(text, style)
         elif event.name == "result":
             for text, style in result_lines(data):

@@ -109,6 +109,17 @@ def finding_lines(data: Mapping[str, Any]) -> Iterator[Line]:
         yield f"      cure: {data['cure']}", ""
 
 
+def problem_lines(data: Mapping[str, Any]) -> Iterator[Line]:
+    """`file:line:column: code message`, and what to do about it."""
+    warns = data["severity"] == "warning"
+    more = f" (on {data['pages']} pages)" if data["pages"] > 1 else ""
+    where = f"{data['path']}:{data['line']}:{data['column']}"
+    word = " (warning)" if warns else ""
+    yield f"{where}: {data['code']} {data['message']}{more}{word}", "yellow" if warns else "red"
+    if data["cure"]:
+        yield f"    cure: {data['cure']}", "dim"
+
+
 def failure_lines(failure: Failure) -> Iterator[Line]:
     """Where, what, where each host stands, cure, and what else was said: last lines of output, paths, reasons."""
     word = failure.outcome if failure.outcome == "failed" else _WORDS.get(failure.exit, "failed")

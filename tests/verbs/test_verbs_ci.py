@@ -10,9 +10,9 @@ SECRET = "tok-5f0c1d77aa"
 
 
 def test_check_builds_what_the_deploy_ships(project: Project) -> None:
-    """`inv check` asks no host, and says what a build says; the deploy after it takes what is there."""
+    """`inv check --stage` asks no host, and says what a build says; the deploy after it takes what is there."""
     project.tag("v1.1.0", {"posts/2026-01-02-later.md": "---\ntitle: Later\ndraft: true\n---\nText.\n"})
-    ran = project.run("inv", "check")
+    ran = project.run("inv", "check", "--stage", "local")
     assert ran.exit == 0, ran.said
     assert "v1.1.0 is packed for local" in ran.out
     again = project.told("inv", "check", "--tag", "v1.1.0", "--stage", "local")

@@ -34,6 +34,11 @@ def theme_assets() -> dict[str, bytes]:
     return {entry.name: entry.read_bytes() for entry in (_THEME / "assets").iterdir() if entry.is_file()}
 
 
+def has_template(name: str) -> bool:
+    """Whether the theme has a template of that name, such as `post.html`."""
+    return (_THEME / "templates" / name).is_file()
+
+
 class Templates:
     """Renders pages by the name of their layout.
 

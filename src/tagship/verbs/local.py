@@ -38,21 +38,34 @@ def build(_context: Context, out: str = "", drafts: bool = False, future: bool =
 
 @task(
     help={
-        "tag": "the tag to check (the newest version tag reachable from HEAD when left out)",
-        "stage": "the fleet that it is meant for, by its name in tagship.yml",
+        "drafts": "look at drafts too",
+        "future": "look at posts dated after the commit's clock too",
+        "tag": "check this tag instead, and build what a deploy will ship",
+        "stage": "check the newest version tag (or --tag) for this fleet, by its name in tagship.yml",
         "summary": console.SUMMARY,
         "json": _JSON,
     }
 )
-def check(_context: Context, tag: str = "", stage: str = LOCAL_STAGE, summary: str = "", json: bool = False) -> None:
-    """Check a tag and build what `fab deploy` will ship; asks no host."""
+def check(
+    _context: Context,
+    drafts: bool = False,
+    future: bool = False,
+    tag: str = "",
+    stage: str = "",
+    summary: str = "",
+    json: bool = False,
+) -> None:
+    """Tell all that is wrong with the site; with --tag or --stage, build what `fab deploy` will ship."""
 
     def work(report: Report) -> dict[str, Any]:
         from tagship.app import checking  # imported when a verb runs, so that `inv --list` stays quick
 
-        return {"outcome": "checked", **checking.check(Path.cwd(), stage, tag or None, listener=report)}
+        if tag or stage:
+            found = checking.check_tag(Path.cwd(), stage or LOCAL_STAGE, tag or None, listener=report)
+            return {"outcome": "checked", **found}
+        return checking.check_site(Path.cwd(), checking.Wanted(drafts=drafts, future=future), listener=report)
 
-    console.run(work, json=json, summary=console.summary_of(summary, "check", stage))
+    console.run(work, json=json, summary=console.summary_of(summary, "check", stage or LOCAL_STAGE))
 
 
 @task(

@@ -1,0 +1,110 @@
+"""Links, anchors and assets inside the site: each must lead to what is there."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from functools import cached_property
+from urllib.parse import quote, urlsplit
+
+from tagship.press.checks.page import Link, Page, place_of
+from tagship.press.checks.site import Answer, Remark, Site
+
+_NO_FRAGMENT = frozenset({"", "top"})
+"""Fragments that lead to the top of any page (HTML, 7.4.6.4)."""
+_BAD = frozenset(' "<>\\^`{|}\t\n')
+
+
+def check(site: Site) -> Iterator[Remark]:
+    """Every address on every page, once a page."""
+    near = _Near(site)
+    for page in site.pages:
+        seen: set[str] = set()
+        for link in page.links:
+            if link.target not in seen:
+                seen.add(link.target)
+                yield from _check(site, page, link, near)
+
+
+def _check(site: Site, page: Page, link: Link, near: _Near) -> Iterator[Remark]:
+    def remark(code: str, message: str, cure: str = "") -> Remark:
+        return Remark(page, place_of(link.element), code, message, cure, needle=link.target)
+
+    problem = _problem(link)
+    if problem:
+        yield remark("malformed-link", f"`{link.target}` {problem}")
+        return
+    inside = site.inside(page, link.target)
+    if inside is None or link.element.tag == "form":
+        return
+    path, fragment = inside
+    answer = site.answer(path)
+    if answer is Answer.NOTHING:
+        what = "page" if link.leads else "file"
+        code = "broken-link" if link.leads else "broken-asset"
+        yield remark(code, f"no {what} of the site answers {link.target}", near.page(path))
+    elif answer is Answer.SLASH:
+        yield remark("indirect-link", f"{link.target} is answered with a redirect", f"write {quote(path)}/")
+    elif answer is Answer.FILE and link.leads and fragment not in _NO_FRAGMENT:
+        other = site.by_file.get(site.file_of(path))
+        if other is not None and fragment not in other.ids and not fragment.startswith(":~:"):
+            where = "this page" if other is page else other.url
+            yield remark(
+                "broken-anchor", f"no element of {where} has the id `{fragment}`", near.part(other, fragment)
+            )
+
+
+def _problem(link: Link) -> str:
+    target = link.target
+    if not target:
+        # An empty href leads to the page itself; an empty src asks for it as an image.
+        return "" if link.leads else "is empty"
+    bad = sorted(_BAD & set(target))
+    if bad and not target.lower().startswith(("data:", "javascript:", "mailto:")):
+        return f"holds {bad[0]!r}, which has no place in an address"
+    try:
+        parts = urlsplit(target)
+        _ = parts.port
+    except ValueError as error:
+        return f"is no address: {error}"
+    if parts.scheme in ("http", "https") and not parts.netloc:
+        return "names no host"
+    return ""
+
+
+class _Near:
+    """What was probably meant; only the first few are compared letter by letter, for that takes time."""
+
+    MOST = 20
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self.compared = 0
+
+    @cached_property
+    def by_slug(self) -> dict[str, list[str]]:
+        """The URLs of pages by the last part of each."""
+        found: dict[str, list[str]] = {}
+        for page in self.site.pages:
+            found.setdefault(_slug(page.url), []).append(page.url)
+        return found
+
+    def page(self, path: str) -> str:
+        """The cure for a link to `path`."""
+        alike = self.by_slug.get(_slug(path), [])
+        close = alike if len(alike) == 1 else self.closest(path, [page.url for page in self.site.pages])
+        return f"did you mean {close[0]}?" if close else "mend the link, or add the old address to `site.redirects`"
+
+    def part(self, page: Page, fragment: str) -> str:
+        """The cure for a link to `fragment` of `page`."""
+        close = self.closest(fragment, sorted(page.ids))
+        return f"did you mean #{close[0]}?" if close else ""
+
+    def closest(self, word: str, known: list[str]) -> list[str]:
+        """At most one of `known`."""
+        self.compared += 1
+        return difflib.get_close_matches(word, known, 1) if self.compared <= self.MOST else []
+
+
+def _slug(path: str) -> str:
+    return path.rstrip("/").rpartition("/")[2].removesuffix(".html")
