@@ -7,7 +7,7 @@ import json
 import pytest
 from postgres import Postgres
 from unit.host import schemas
-from unit.host.client import Host
+from unit.host.client import AgentError, Host
 from unit.schema import projects
 
 
@@ -45,3 +45,47 @@ def test_django_goes_up_and_down_in_two_databases(host: Host, postgres: Postgres
     assert "polls_poll" not in postgres.dump("main") and "django_migrations" not in empty
     went = [(event, where) for event, where in schemas.moves(host) if where == "default/polls.0002_votes"]
     assert [event for event, _ in went] == ["migrating", "migrated", "reversing", "reversed"]
+
+
+SMALL = {
+    "alembic": (projects.alembic(), projects.ALEMBIC, ["aaa1", "bbb2"]),
+    "sql": (projects.sql(), projects.SQL, ["0001.polls", "0002.votes"]),
+    "command": (projects.command(), projects.COMMAND, ["1", "2"]),
+    "django": (projects.django(audit={}), {**projects.DJANGO, "databases": ["default"]}, []),
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "vendor"),
+    [
+        ("alembic", "postgresql"),
+        ("alembic", "sqlite"),
+        ("sql", "postgresql"),
+        ("sql", "sqlite"),
+        ("command", "sqlite"),
+    ],
+)
+def test_others_go_up_and_down_likewise(host: Host, request: pytest.FixtureRequest, kind: str, vendor: str) -> None:
+    """One protocol: what is pending, what it would send, what it would lose, up, and step by step down again."""
+    url = f"sqlite:///{host.home}/main.db"
+    if vendor == "postgresql":
+        url = request.getfixturevalue("postgres").create("main")
+        url = url.replace("postgresql://", "postgresql+psycopg://") if kind == "alembic" else url
+    agent = schemas.agent_of(host, urls={"MAIN_URL": url})
+    files, item, steps = SMALL[kind]
+    made = schemas.stage(host, agent, schemas.release(1, files, item))
+    (told,) = agent.ask("schema", release=made.id, sizes=True)["databases"]
+    assert (told["pending"], told["applied"], told["heads"], told["conflicts"]) == (steps, [], steps[1:], [])
+    sql = agent.ask("statements", release=made.id, steps=[["default", steps[0]]], down=False)["sql"]
+    assert "create table polls" in " ".join(sql[0][2].lower().split())
+    assert [one["id"] for one in schemas.up(agent, made)["applied"]] == steps
+    (told,) = agent.ask("schema", release=made.id, sizes=True)["databases"]
+    assert [(one["id"], one["by"]) for one in told["applied"]] == [(step, made.id) for step in steps]
+    assert (told["pending"], told["unknown"], told["edited"]) == ([], [], [])
+    back = [["default", step] for step in reversed(steps)]
+    if kind == "command":  # which can't be asked what a table holds
+        with pytest.raises(AgentError, match="would lose what is in"):
+            schemas.down(agent, made, back)
+    schemas.down(agent, made, back, drop=kind == "command")
+    (told,) = agent.ask("schema", release=made.id, sizes=False)["databases"]
+    assert (told["pending"], told["applied"]) == (steps, [])

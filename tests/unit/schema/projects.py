@@ -137,3 +137,36 @@ def sql(files: Mapping[str, str] = FILES) -> dict[str, str]:
 
 
 SQL = {"kind": "sql", "name": "default", "folder": "migrations", "url": "MAIN_URL"}
+
+_PROGRAM = """\
+import json, os, sqlite3, sys
+
+STEPS = {
+    "1": ("CREATE TABLE polls (id integer PRIMARY KEY, title text)", "DROP TABLE polls"),
+    "2": ("ALTER TABLE polls ADD COLUMN votes integer NOT NULL DEFAULT 0", "ALTER TABLE polls DROP COLUMN votes"),
+}
+db = sqlite3.connect(os.environ["MAIN_URL"].removeprefix("sqlite:///"), isolation_level=None)
+db.execute("CREATE TABLE IF NOT EXISTS done (id text)") if sys.argv[1] in ("up", "down") else None
+word, *rest = sys.argv[1:]
+if word == "heads":
+    print("1")
+    print(json.dumps({"id": "2", "adds": []}))
+elif word == "applied":
+    known = db.execute("SELECT count(*) FROM sqlite_master WHERE name = 'done'").fetchone()[0]
+    print("\\n".join(row[0] for row in (db.execute("SELECT id FROM done ORDER BY id") if known else ())))
+elif word == "sql":
+    print(STEPS[rest[0]][rest[1] == "down"])
+else:
+    db.execute("BEGIN")
+    db.execute(STEPS[rest[0]][word == "down"])
+    db.execute("INSERT INTO done VALUES (?)" if word == "up" else "DELETE FROM done WHERE id = ?", rest)
+    db.execute("COMMIT")
+"""
+
+
+def command() -> dict[str, str]:
+    """A program of the project's own, for SQLite."""
+    return {"move.py": _PROGRAM}
+
+
+COMMAND = {"kind": "command", "name": "default", "run": ["python", "move.py"]}
