@@ -96,6 +96,8 @@ class Context:
         """Releases that go away when the client does, unless `current` names them."""
         self.started: set[str] = set()
         """Releases whose process this session started: stopped when the client goes, with the same exception."""
+        self.ran: set[str] = set()
+        """Releases of which this session had something run as who owns their files: it may have written into them."""
         self.shown: set[str] = set()
         """Releases that this session made current: since then, the world may be connected to them."""
         self.endings: list[Callable[[], None]] = []
@@ -172,6 +174,10 @@ class Context:
             self.journal.append(*({**row, **also} for row in found))
         if change is not None:
             change.begun = True
+
+    def check(self) -> None:
+        """Raise `Gone` if the client is; not while what it left is put back."""
+        self.lifeline.check()
 
     def must_hold(self) -> None:
         """Raise unless this session holds the lock."""

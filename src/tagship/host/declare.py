@@ -76,7 +76,7 @@ def open_objects(context: Context) -> Objects:
     """The stage's object store, opened once a session so that what was hashed needn't be hashed again."""
     found: Optional[Objects] = context.opened.get("objects")
     if found is None or found.path != context.layout.objects:
-        found = context.opened["objects"] = Objects(context.layout.objects)
+        found = context.opened["objects"] = Objects(context.layout.objects, context.check)
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Callable, Optional
 
 from tagship.host import contents
 from tagship.host.context import Context
@@ -11,13 +12,16 @@ from tagship.host.context import Context
 class Hashes:
     """What has been hashed, by inode and its last change."""
 
-    def __init__(self) -> None:
+    def __init__(self, check: Callable[[], object]) -> None:
         self._known: dict[tuple[int, ...], str] = {}
+        self._check = check
+        """Called before each file is read; it raises where nobody waits for it any more."""
 
     def of(self, path: str, status: os.stat_result) -> str:
         """As `contents.hash_file`, of the file that was found there as `status` says."""
         key = _print(status)
         if key not in self._known:
+            self._check()
             self._known[key] = contents.hash_file(path, status)
         return self._known[key]
 
@@ -28,7 +32,9 @@ class Hashes:
 
 def of(context: Context) -> Hashes:
     """Those of the session."""
-    found: Hashes = context.opened.setdefault("hashes", Hashes())
+    found: Optional[Hashes] = context.opened.get("hashes")
+    if found is None:
+        found = context.opened["hashes"] = Hashes(context.check)
     return found
 
 

@@ -38,8 +38,10 @@ def mode(key: str) -> int:
 class Objects:
     """The object store of a stage, open as a folder; `close` it."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, check: Callable[[], object] = lambda: None) -> None:
         self.path = path
+        self._check = check
+        """Called before each file is read; it raises where nobody waits for it any more."""
         self.fd = os.open(path, files.FOLDER)
         self._sound: dict[str, tuple[int, int, int]] = {}
 
@@ -65,6 +67,7 @@ class Objects:
             return False
         if self._sound.get(key) == _print(found):
             return True
+        self._check()
         fd = os.open(key, files.READ, dir_fd=self.fd)
         try:
             if hash_fd(fd) != key[:64]:

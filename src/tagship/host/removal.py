@@ -74,6 +74,7 @@ def prune(context: Context, args: Args) -> dict[str, Any]:
 def abandon(context: Context) -> None:
     """The client is gone: take back what it declared and what it started, except what `current` names.
 
+    All of a release is read for what it may have damaged only where something of it ran: the lock waits for this.
     The objects that it sent stay until the next `prune` or `unstage`: most often the same tag comes again.
     """
     if not context.lock.held:
@@ -95,7 +96,7 @@ def _withdraw(context: Context, releases: list[str], event: str) -> dict[str, li
     for release in releases:
         service.stop(context, release, 0)  # first: it could go on writing
         _drop_generated(context, release)  # there may be what we can't even look into
-        damaged = damage.done(layout, release)
+        damaged = damage.done(layout, release) if event == "removed" or release in context.ran else {}
         for other, paths in damaged.items():
             context.note("damaged", other, culprit=release, paths=paths[:_TOLD])
             found[other] = sorted({*found.get(other, []), *paths})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import time
@@ -10,7 +11,11 @@ from pathlib import Path
 import pytest
 from unit.host.client import STAGING, AgentError, Host, Release, blog, go_live, names, stage_until, tree, until
 
-from tagship.host import frames
+from tagship.host import frames, hashes
+from tagship.host.context import Context
+from tagship.host.declare import open_objects
+from tagship.host.faults import Gone
+from tagship.host.lifeline import Lifeline
 
 CLEAN = {"assets", "objects", "releases", "shared", "state"}
 
@@ -56,6 +61,42 @@ def test_unstage_takes_back_staging_from_any_point_and_twice(host: Host, last: s
     assert leftovers(host) == []
     assert list(tree(host.path("run"))) == []
     assert [event for event, _ in host.journal() if event != "staged"] == ["staging", "removed"]
+
+
+def test_what_a_client_that_went_has_staged_is_not_read_again(host: Host) -> None:
+    """Nothing of it ran, so it has damaged nothing; to read all of it would keep the lock from others."""
+    agent = host.locked()
+    one, two = blog(1, "the same"), blog(2, "the same")
+    go_live(agent, one, None)
+    stage_until(agent, two, "tree", one)
+    shared = host.path("releases", two.id, "app", "text.txt")
+    shared.chmod(0o644)
+    shared.write_text("written by nobody who is ours")
+    agent.hang_up()
+    assert host.journal()[-1] == ("abandoned", two.id)
+    assert "damaged" not in {event for event, _ in host.journal()}
+
+
+def test_nothing_more_is_hashed_once_the_client_is_gone(host: Host) -> None:
+    """Neither objects nor files of releases: a large release would hold the lock for minutes."""
+    host.locked().hang_up()
+    content = b"something"
+    key = hashlib.sha256(content).hexdigest()
+    file = host.path("objects", key)
+    file.write_bytes(content)
+    lifeline = Lifeline()
+    context = Context(lifeline, lambda: iter(()), lambda *_: None, lambda _: None)
+    context.open(str(host.root), "blog", "local")
+    objects, hashed = open_objects(context), hashes.of(context)
+    lifeline.cut()
+    with pytest.raises(Gone):
+        objects.sound(key, len(content))
+    with pytest.raises(Gone):
+        hashed.of(str(file), file.lstat())
+    context.lifeline = Lifeline()  # as what is put back then has
+    assert objects.sound(key, len(content))
+    assert hashed.of(str(file), file.lstat()) == key
+    objects.close()
 
 
 @pytest.mark.parametrize("last", STAGING)
