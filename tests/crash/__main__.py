@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 import platform
@@ -10,6 +11,7 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
@@ -25,15 +27,17 @@ SEED = 1
 PAGE = Path(__file__).parents[2] / "docs" / "faults.md"
 
 
-def run_row(row: Row, *, full: bool, seed: int, only: str | None = None) -> Trial:
-    """One row, in a scratch folder of its own."""
+def run_row(
+    row: Row, *, full: bool, seed: int, only: str | None = None, tell: Callable[[Violation], None] = lambda _: None
+) -> Trial:
+    """One row, in a scratch folder of its own; `tell` hears of each violation as it occurs."""
     with tempfile.TemporaryDirectory(prefix="tf-") as folder:  # short: sockets lie below it
-        trial = Trial(row.name, full, seed, Path(folder).resolve(), only)
+        trial = Trial(row.name, full, seed, Path(folder).resolve(), only, tell=tell)
         if row.waits_for is not None:
             if PARTS[row.waits_for]():
-                trial.violations.append(Violation("-", seed, f"{row.waits_for} is here, and nothing shows this row"))
+                trial.violated("-", f"{row.waits_for} is here, and nothing shows this row")
         elif why := lacking(row):
-            trial.violations.append(Violation("-", seed, f"not run: {why}"))
+            trial.violated("-", f"not run: {why}")
         else:
             assert row.run is not None
             with trial.told():  # also what its preparations meet
@@ -72,7 +76,8 @@ def main() -> None:
     shown: list[Shown] = []
     for row in chosen:
         began = time.monotonic()
-        trial = run_row(row, full=flags.full, seed=flags.seed, only=flags.point)
+        cry = functools.partial(_cry, row)
+        trial = run_row(row, full=flags.full, seed=flags.seed, only=flags.point, tell=cry)
         shown.append(Shown(row, trial, time.monotonic() - began))
         _tell(row, trial, shown[-1].seconds, as_json=flags.json)
         if flags.page:  # after each: a full run takes hours
@@ -93,9 +98,12 @@ def _tell(row: Row, trial: Trial, seconds: float, *, as_json: bool) -> None:
         print("| {} | {} | {} | {} | {} |".format(*cells), flush=True)
     for note in trial.notes:
         print(f"  {row.name}: {note}", file=sys.stderr, flush=True)
-    for violation in trial.violations:
-        print(f"VIOLATED {row.name} --point {violation.point} --seed {violation.seed}", file=sys.stderr)
-        print("".join(f"  | {line}\n" for line in violation.what.splitlines()), file=sys.stderr, flush=True)
+
+
+def _cry(row: Row, violation: Violation) -> None:
+    """Tell of a violation at once, with the words that replay it."""
+    print(f"VIOLATED {row.name} --point {violation.point} --seed {violation.seed}", file=sys.stderr)
+    print("".join(f"  | {line}\n" for line in violation.what.splitlines()), file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

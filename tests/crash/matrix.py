@@ -46,6 +46,8 @@ class Trial:
     violations: list[Violation] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     """What a reader of the table should know: what was measured on the way, and what was left out and why."""
+    tell: Callable[[Violation], None] = field(default=lambda _violation: None)
+    """Hears of each violation as it occurs: a row may take hours, and whoever ends it shall have seen them."""
     _points: set[str] = field(default_factory=set)
 
     @property
@@ -71,6 +73,11 @@ class Trial:
         """The numbers of repetitions whose points are chance: 1 to `full`, or to `quick`."""
         return self.choose(range(1, full + 1), quick=full) if self.full or self.only else range(1, quick + 1)
 
+    def violated(self, point: str, what: str) -> None:
+        """Note, and tell, that a promise was broken at `point`."""
+        self.violations.append(Violation(point, self.seed, what))
+        self.tell(self.violations[-1])
+
     @contextmanager
     def at(self, point: object) -> Iterator[None]:
         """Inject the fault at `point` inside; whatever goes wrong there is a violation, and the row goes on."""
@@ -85,9 +92,9 @@ class Trial:
         try:
             yield
         except Violated as violated:
-            self.violations.append(Violation(point, self.seed, str(violated)))
+            self.violated(point, str(violated))
         except Exception:  # a harness that fails has shown nothing, and must not look as if it had
-            self.violations.append(Violation(point, self.seed, f"the harness: {traceback.format_exc()}"))
+            self.violated(point, f"the harness: {traceback.format_exc()}")
 
 
 @dataclass(frozen=True)

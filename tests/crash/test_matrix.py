@@ -67,6 +67,21 @@ def test_what_fails_before_the_first_point_is_one_too() -> None:
     assert violation.what == "nothing deploys at all"
 
 
+def test_a_violation_is_told_as_it_occurs() -> None:
+    """A row takes hours, and may be ended before it has: what it had found by then was seen."""
+    told: list[str] = []
+
+    def run(trial: Trial) -> None:
+        for point in (1, 2):
+            with trial.at(point):
+                assert [*told] == ["1"] * (point - 1)
+                raise Violated("no")
+
+    found = run_row(Row("row", "it holds", run), full=False, seed=1, tell=lambda one: told.append(one.point))
+    assert told == [one.point for one in found.violations] == ["1", "2"]
+    assert [one.what for one in found.violations] == ["no", "no"]
+
+
 def test_points_are_chosen_evenly_and_replayed_alone(tmp_path: Path) -> None:
     """A short pass takes the first, the last and some between; a full one all; a replay just the one."""
     points = list(range(20))
