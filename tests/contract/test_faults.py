@@ -30,6 +30,9 @@ from tagship.ship.link import AgentLink, Channel
 from tagship.ship.shipment import Made
 from tagship.ship.transport import LocalTransport, Transport
 
+SHORT = Pulse(beat=0.2, silence=5.0)
+"""Less than the silence that counts in earnest; more than a busy machine takes to start an agent."""
+
 
 class Socket:
     """A transport with a plug: pulled, no new connection is made."""
@@ -103,14 +106,14 @@ def test_an_agent_killed_at_the_flip_is_replaced_and_all_goes_back(way: Way) -> 
 @pytest.mark.parametrize("way", ["local", pytest.param("ssh", marks=pytest.mark.lab)], indirect=True)
 def test_an_agent_that_stops_breathing_is_a_typed_error(way: Way) -> None:
     """A connection that is half open, with nobody at the other end, ends after the time of silence."""
-    way.pulse = Pulse(beat=0.2, silence=1.0)
+    way.pulse = SHORT
     with way.fleet() as fleet:
         link = fleet.link("web1")
         pid = link.agent_pid
         assert pid is not None
         os.kill(pid, signal.SIGSTOP)
         try:
-            with pytest.raises(LinkLost, match="nothing came from it for 1 s"):
+            with pytest.raises(LinkLost, match="nothing came from it for 5 s"):
                 link.call("lock", LOCK)
         finally:
             try:
@@ -120,7 +123,7 @@ def test_an_agent_that_stops_breathing_is_a_typed_error(way: Way) -> None:
 
 
 class Hasty:
-    """A transport whose agents take one second of silence for the client's end."""
+    """A transport whose agents take as little silence as `SHORT` has for the client's end."""
 
     def __init__(self, transport: Transport) -> None:
         self.transport = transport
@@ -130,7 +133,7 @@ class Hasty:
         return self.transport.level
 
     def connect(self, argv: Sequence[str]) -> Channel:
-        return self.transport.connect([*argv, "1"])
+        return self.transport.connect([*argv, f"{SHORT.silence:g}"])
 
 
 def parents(pid: int) -> Iterator[tuple[int, str]]:
@@ -150,7 +153,7 @@ def eventually(is_so: Callable[[], bool], what: str) -> None:
 @pytest.mark.lab
 def test_a_stopped_session_of_sshd_is_a_typed_error_and_frees_the_lock(sshd: Sshd, tmp_path: Path) -> None:
     """The connection stays open and nothing passes: both ends notice; a deploy puts back over a new connection."""
-    way = Way("ssh", tmp_path, lambda name: Hasty(ssh_transport(sshd, name)), pulse=Pulse(0.2, 1.0))
+    way = Way("ssh", tmp_path, lambda name: Hasty(ssh_transport(sshd, name)), pulse=SHORT)
     way.deploy("v1")
     stopped: list[int] = []
     with way.fleet() as fleet:
@@ -171,7 +174,7 @@ def test_a_stopped_session_of_sshd_is_a_typed_error_and_frees_the_lock(sshd: Ssh
     assert stopped
     assert isinstance(outcome.error, Restored)
     assert isinstance(outcome.error.__cause__, LinkLost)
-    assert "nothing came from it for 1 s" in outcome.error.what
+    assert "nothing came from it for 5 s" in outcome.error.what
     assert read(way) == ("v1", "0001-v1")
     assert way.deploy("v3").outcome == "live"
     way.stop()

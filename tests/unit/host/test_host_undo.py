@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import signal
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from unit.host.client import STAGING, AgentError, Host, Release, blog, go_live, names, stage_until, tree, until
+from unit.host.client import STAGING, Agent, AgentError, Host, Release, blog, go_live, names, stage_until, tree, until
 
 from tagship.host import frames, hashes
 from tagship.host.context import Context
@@ -194,7 +197,7 @@ def test_a_running_command_dies_with_its_client(host: Host) -> None:
 
 def test_silence_counts_as_the_client_s_end(host: Host) -> None:
     """No frame for as long as the session allows: everything is as after EOF."""
-    agent = host.locked("1.2")
+    agent = host.locked("3")
     one = blog(1)
     agent.ask("declare", **one.declaration())
     agent.process.wait(30)
@@ -202,16 +205,34 @@ def test_silence_counts_as_the_client_s_end(host: Host) -> None:
     assert host.journal()[-1] == ("abandoned", one.id)
 
 
+@contextlib.contextmanager
+def beating(agent: Agent) -> Iterator[None]:
+    """A client that says all the while that it lives."""
+    over = threading.Event()
+
+    def beat() -> None:
+        while not over.wait(0.25):
+            agent.write(frames.pack_json({"beat": 1}))
+
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    yield
+    over.set()
+    thread.join()
+
+
 def test_a_client_that_beats_is_not_silent(host: Host) -> None:
     """A command may take longer than silence may; the agent beats too."""
-    agent = host.locked("1")
-    one = blog(1)
-    stage_until(agent, one, "furnish")
-    agent.begin("command", release=one.id, argv=["sleep", "2.5"], title="smoke")
-    for _ in range(10):
-        agent.write(frames.pack_json({"beat": 1}))
-        time.sleep(0.25)
-    assert agent.answer()["seconds"] >= 2.5
+    patient, one = host.locked(), blog(1)
+    stage_until(patient, one, "furnish")  # by another session: only what is asked below has to be quick
+    patient.ask("unlock")
+    patient.hang_up()
+    agent = host.connect("3")
+    with beating(agent):
+        host.survey(agent)
+        agent.ask("lock", owner="ann", release=None, verb="deploy")
+        agent.begin("command", release=one.id, argv=["sleep", "7"], title="smoke")
+        assert agent.answer()["seconds"] >= 7
     assert agent.beats >= 5
 
 
