@@ -21,6 +21,7 @@ from markdown.treeprocessors import Treeprocessor
 
 from tagship.errors import ContentError
 from tagship.press.markup import blocks, highlight, pointing
+from tagship.press.markup.highlight import Wanted
 from tagship.press.markup.quick import Quick
 from tagship.press.markup.values import Links, Rendered, Text, lead_of
 
@@ -90,10 +91,9 @@ class _Blocks(Preprocessor):
         return blocks.rewrite(lines, self.fence)
 
     def fence(self, info: str, code: str) -> str:
-        word = (info.strip("{} ").split() or [""])[0].lstrip(".").lower()
-        if not highlight.knows(word):
-            self.problems.append((f"no highlighting is known for `{word}`", info))
-        stored: str = self.md.htmlStash.store(highlight.to_html(code, word))
+        wanted = highlight.read_info(info)
+        self.problems.extend((problem, info) for problem in wanted.problems)
+        stored: str = self.md.htmlStash.store(highlight.to_html(code, wanted))
         return stored
 
 
@@ -107,7 +107,7 @@ class _IndentedCode(Treeprocessor):
                 named = _LANGUAGE_LINE.match(code)
                 language = named[1].lower() if named and highlight.knows(named[1].lower()) else ""
                 stored = self.md.htmlStash.store(
-                    highlight.to_html(code[named.end() :] if language and named else code, language)
+                    highlight.to_html(code[named.end() :] if language and named else code, Wanted(language))
                 )
                 block.clear()
                 block.tag = "p"
