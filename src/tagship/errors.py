@@ -30,6 +30,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 
 class TagshipError(Exception):
@@ -158,15 +159,24 @@ class CommandFailed(Refused):
 class HostFailed(TagshipError):
     """A verb failed on a host; the executor makes Restored or Degraded of it, so that no user meets this one.
 
-    `kind` is the agent's word for it: `failed`, `tampered`, `usage` or, for `LinkLost`, `lost`.
+    `kind` is the agent's word for it: `failed`, `tampered`, `usage` or, for `LinkLost`, `lost`. `data` is what the
+    agent told beside words.
     """
 
     def __init__(
-        self, what: str, *, host: str, kind: str = "failed", cure: str = "", tail: Sequence[str] = ()
+        self,
+        what: str,
+        *,
+        host: str,
+        kind: str = "failed",
+        cure: str = "",
+        tail: Sequence[str] = (),
+        data: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(what, where=host, cure=cure, tail=tail)
         self.host = host
         self.kind = kind
+        self.data = dict(data or {})
 
 
 class LinkLost(HostFailed):

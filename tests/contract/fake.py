@@ -14,11 +14,14 @@ import zlib
 from collections.abc import Sequence
 from typing import Any
 
+from contract.fake_schema import Databases, SchemaFault, SchemaVerbs, holds
+
 from tagship.errors import HostRefused
 from tagship.host import frames, roster
 from tagship.manifest import Manifest
 
 QUICK = ("survey", "history", "status", "manifest", "verify", "audit", "drift", "sound", "lock", "unlock", "holder")
+QUICK += ("heads", "schema", "statements", "loss", "settled")
 AT = "2026-01-02T03:04:05Z"
 """When everything happens."""
 MARKERS = {
@@ -59,6 +62,10 @@ class FakeHost:
         self.reachable = True
         self.guard = threading.RLock()
         self.slow_began = threading.Event()
+        self.databases = Databases()
+        """Of the whole fleet: hosts may share one."""
+        self.midway = False
+        """A step began, and nothing tells how it ended."""
         self.change: dict[str, Any] | None = None
         """What the holder of the lock is about."""
         self.fails_after: threading.Event | None = None
@@ -170,7 +177,7 @@ class FakeChannel:
         self.close()
 
 
-class FakeSession:
+class FakeSession(SchemaVerbs):
     """One agent's life."""
 
     def __init__(self, host: FakeHost, sock: socket.socket) -> None:
@@ -203,7 +210,7 @@ class FakeSession:
 
     def end(self) -> None:
         for release in self.declared:
-            if release in self.host.releases and release != self.host.current:
+            if release in self.host.releases and release != self.host.current and not holds(self.host, release):
                 self.remove(release, "abandoned")
         if self.host.holder and self.host.holder[0] is self:
             self.host.end("lost", "the client went away")
@@ -236,6 +243,8 @@ class FakeSession:
                 if verb not in (*QUICK, "declare", "flip", "mark"):
                     self.host.note("begun", None)
                 reply = {"ok": work(data, **args)}
+            except SchemaFault as error:
+                reply = {"error": {"kind": "failed", "what": str(error), "cure": "", "tail": [], "data": error.data}}
             except Fault as error:
                 reply = {
                     "error": {"kind": error.kind, "what": str(error), "cure": "", "tail": [], "data": error.data}
@@ -271,6 +280,8 @@ class FakeSession:
                 "pid": 100 + kept["record"]["serial"] if name in host.running else None,
                 "roles": kept["record"]["roles"],
                 "runs": runs_of(kept["record"]),
+                "schema": self.heads_of(kept),
+                "holds": holds(host, name),
             }
             for name, kept in sorted(host.releases.items())
         ]
@@ -287,6 +298,7 @@ class FakeSession:
             "highest": host.highest,
             "change": max((row["change"] for row in host.journal), default=0),
             "fleet": roster.told(host.journal),
+            "midway": host.midway,
             "serving": host.current if host.current in host.running and "web" in self.runs(host.current) else None,
             "well": bool(host.current and self.is_well(host.current)),
             "fault": "GET / had no answer" if host.current in host.running & host.sick else "",
@@ -456,7 +468,13 @@ class FakeSession:
         good = [name for name, kept in sorted(self.host.releases.items()) if kept["state"] == "good"]
         flipped = [row["release"] for row in self.host.journal if row["event"] == "flipped"][-3:]
         left = [name for name, kept in self.host.releases.items() if kept["state"] == "left" and name in flipped]
-        kept = {self.host.current, *left, *self.host.running, *[n for n in good if n != self.host.current][-keep:]}
+        kept = {
+            self.host.current,
+            *left,
+            *(n for n in self.host.releases if holds(self.host, n)),
+            *self.host.running,
+            *[n for n in good if n != self.host.current][-keep:],
+        }
         removed = [name for name in sorted(self.host.releases) if name not in kept]
         for name in removed:
             self.remove(name, "removed")
@@ -487,6 +505,11 @@ class FakeSession:
     def do_drift(self, _data: bytes, release: str) -> dict[str, Any]:
         self.known(release)
         return {"drift": [], "count": 0}
+
+    def heads_of(self, kept: dict[str, Any]) -> dict[str, list[str] | None]:
+        rows = kept["record"]["settings"].get("schema", [])
+        heads = kept.get("heads") or {}
+        return {name: heads.get(name) for row in rows for name in row["databases"]}
 
     def known(self, release: str) -> dict[str, Any]:
         if release not in self.host.releases:

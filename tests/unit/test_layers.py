@@ -62,6 +62,10 @@ PURE = (
     "doctor",
     "setup.wanted",
     "setup.words",
+    "migrations.schema",
+    "migrations.guards",
+    "migrations.descent",
+    "migrations.plan",
 )
 IMPURE = frozenset(
     {"fabric", "invoke", "paramiko", "subprocess", "socket", "os", "time", "random", "secrets", "uuid"}

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from tagship import config
+from tagship.config import SchemaLimits
 from tagship.errors import TagshipError
-from tagship.events import Event, Listener
+from tagship.events import Event, Listener, note
 from tagship.ship import roster
-from tagship.ship.deploy import plan_deploy, settled_release
-from tagship.ship.executor import GRACE, carry_out
+from tagship.ship.deploy import plan_deploy, plan_onward, route_of, settled_release
+from tagship.ship.executor import GRACE, Enough, Onward, carry_out
 from tagship.ship.fleet import Fleet, raise_all
 from tagship.ship.hooks import NO_HOOKS, Hooks
 from tagship.ship.loading import feed_of, fit
+from tagship.ship.migrations.asking import await_settled
+from tagship.ship.migrations.going_down import NO_WISH, Wish, going_down
+from tagship.ship.migrations.guards import warnings
+from tagship.ship.migrations.schema import Look
 from tagship.ship.outcome import Outcome
 from tagship.ship.plan import Plan, render, to_json
 from tagship.ship.readiness import Wanted, no_front, unready
-from tagship.ship.rollback import plan_rollback
+from tagship.ship.rollback import choose_target, plan_rollback
 from tagship.ship.roster import Known
 from tagship.ship.send import Feed
 from tagship.ship.services import Service
@@ -31,6 +37,12 @@ from tagship.ship.stop import plan_stop
 from tagship.ship.survey import Room, env_refusals, refusals, root_refusals
 from tagship.ship.waiting import refuse_locked
 
+LIMITS = SchemaLimits()
+Answers = Mapping[str, Mapping[str, Any]]
+"""What the verb `schema` answered, by release."""
+Seen = Callable[[Fleet, str, Look], None]
+"""Told of a look at the schema: the fleet, the host that migrates, and what is pending there."""
+
 
 def deploy(
     fleet: Fleet,
@@ -42,14 +54,17 @@ def deploy(
     hooks: Hooks = NO_HOOKS,
     dry: bool = False,
     grace: float = GRACE,
+    seen: Seen | None = None,
 ) -> Outcome:
     """Make `shipment` live on every host, or put everything back; `dry` stops once the plan is told.
 
     `hooks` are the project's own. `grace` is seconds that steps under way may still take once the deploy has failed
-    or was interrupted. Raises, with nothing changed, `HostRefused`, `Refused`, `Locked`, `StalePlan`, `Interrupted`.
+    or was interrupted. With `seen` it only stages, looks at the schema, tells that of what would follow, and takes
+    the staging away. Raises, with nothing changed, `HostRefused`, `Refused`, `Locked`, `StalePlan`, `Interrupted`.
     """
-    refuse_locked(fleet)
     facts = _settings(fleet, stage, hooks)
+    _await_schema(fleet, facts, shipment.app.schema_limits, listener)
+    refuse_locked(fleet)
     service = _service(fleet, stage, facts)
     if settled_release(fleet.surveys, shipment, facts) is not None:
         cargo: Mapping[str, Cargo] = {}
@@ -59,8 +74,24 @@ def deploy(
         cargo = fit(fleet, shipment, facts)
         _refuse(fleet, shipment.app, {host: load.need for host, load in cargo.items()})
     plan = plan_deploy(fleet.surveys, shipment, cargo, facts, service, made)
-    feed = feed_of(shipment, cargo)
-    return _follow(plan, fleet, listener, facts, owner=made.by, feed=feed, dry=dry, grace=grace)
+    if seen is not None and not plan.outline:
+        dry = True  # it has no schema, or all is live already: then the plan is whole as it stands
+    feed, surveys = feed_of(shipment, cargo), dict(fleet.surveys)
+
+    def onward(answers: Answers) -> Plan:
+        route = route_of(shipment.app, facts, surveys)
+        if route is None or plan.release is None:
+            raise LookupError("a plan with an outline has a route")
+        looks = {release: Look.from_json(release, answer, host=route.host) for release, answer in answers.items()}
+        second = plan_onward(surveys, shipment, facts, service, plan.release, looks)
+        _tell_second(second, looks[plan.release], listener)
+        if seen is not None:
+            seen(fleet, route.host, looks[plan.release])
+            raise Enough
+        return second
+
+    second = onward if plan.outline else None
+    return _follow(plan, fleet, listener, facts, owner=made.by, feed=feed, dry=dry, grace=grace, onward=second)
 
 
 def rollback(
@@ -72,13 +103,22 @@ def rollback(
     to: str | None = None,
     hooks: Hooks = NO_HOOKS,
     dry: bool = False,
+    wish: Wish = NO_WISH,
+    limits: SchemaLimits = LIMITS,
 ) -> Outcome:
-    """Go down to the previous good release, or to the tag or id `to`. Raises as `deploy`."""
-    refuse_locked(fleet)
+    """Go down to the previous good release, or to the tag or id `to`, the code first and then the schema.
+
+    `wish` says what may become of the schema, `limits` how long that may take. Raises as `deploy`.
+    """
     facts = _settings(fleet, stage, hooks)
+    _await_schema(fleet, facts, limits, listener)
+    refuse_locked(fleet)
     service = _service(fleet, stage, facts)
     _refuse_roots(fleet)
-    plan = plan_rollback(fleet.surveys, facts, service, to)
+    down = going_down(fleet, facts, limits, choose_target(fleet.surveys, facts, to), wish)
+    plan = replace(plan_rollback(fleet.surveys, facts, service, to, down.phases), ahead=down.ahead)
+    for text in down.words:
+        note(listener, text, level="warning")
     return _follow(plan, fleet, listener, facts, owner=owner, dry=dry)
 
 
@@ -107,11 +147,27 @@ def stop(
     return _follow(plan, fleet, listener, facts, owner=owner, dry=dry)
 
 
+def _await_schema(fleet: Fleet, stage: Stage, limits: SchemaLimits, listener: Listener) -> None:
+    """What a client that died had begun with the schema goes on to its end before anything else begins."""
+    host = stage.schema_host(fleet.hosts)
+    if host is not None:
+        await_settled(fleet, host, listener, patience=float(limits.deadline))
+
+
+def _tell_second(plan: Plan, look: Look, listener: Listener) -> None:
+    """The second leg as it is planned, and what one should know of it."""
+    listener(Event("plan", data={"plan": render(plan), "steps": to_json(plan), "leg": 2}))
+    for warned in warnings(look):
+        note(listener, warned.words, level="warning")
+
+
 def _settings(fleet: Fleet, stage: config.Stage, hooks: Hooks = NO_HOOKS) -> Stage:
     """The stage's settings as plans need them."""
     fronts = {host: place.front for host, place in fleet.places.items()}
     roles = {host.name or host.host: host.roles for host in stage.hosts}
-    return Stage(fleet.question.stage, fronts, stage.keep, float(stage.drain), roles, stage.rollout, hooks)
+    return Stage(
+        fleet.question.stage, fronts, stage.keep, float(stage.drain), roles, stage.rollout, hooks, stage.migrate_on
+    )
 
 
 def _service(fleet: Fleet, stage: config.Stage, facts: Stage, *, public: bool = True) -> Service:
@@ -153,6 +209,7 @@ def _follow(
     dry: bool,
     feed: Feed | None = None,
     grace: float = GRACE,
+    onward: Onward | None = None,
 ) -> Outcome:
     away = [replace(roster.known_of(host, fleet.surveys), flag=flag) for host, flag in fleet.away.items()]
     roster.tell(listener, away, level="warning")
@@ -163,7 +220,7 @@ def _follow(
         seconds = time.monotonic() - fleet.started
         outcome = Outcome("planned", 0, plan.release, previous, seconds=seconds, bytes_sent=fleet.bytes_sent)
     else:
-        outcome = carry_out(plan, fleet, stage, listener, owner=owner, feed=feed, grace=grace)
+        outcome = carry_out(plan, fleet, stage, listener, owner=owner, feed=feed, grace=grace, onward=onward)
     return replace(outcome, away=tuple(_after(known, outcome, owner) for known in away))
 
 

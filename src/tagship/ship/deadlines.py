@@ -74,6 +74,14 @@ VERBS: Mapping[str, Deadline] = {
     "take": Deadline(WORK),
     "back": Deadline(WORK),
     "keep": Deadline(GLANCE),
+    "heads": Deadline(LOOK),  # the project's own code is loaded, on a host that may be busy
+    "schema": Deadline(LOOK),
+    "statements": Deadline(LOOK),
+    "loss": Deadline(WORK),  # counts rows
+    "settled": Deadline(GLANCE),
+    "up": Deadline(COMMAND),  # with a backup before it; a migration's own deadline comes on top
+    "down": Deadline(LOOK),
+    "stay": Deadline(GLANCE),
 }
 
 
@@ -81,4 +89,6 @@ def of(verb: str, args: Mapping[str, Any]) -> Deadline:
     """The deadline of `verb`; what its arguments have it wait for is added."""
     found = VERBS.get(verb, Deadline(LOOK))
     more = sum(float(args[name]) for name in ADDED if isinstance(args.get(name), int | float))
+    limits = args.get("limits")
+    more += float(limits["deadline"]) if isinstance(limits, Mapping) else 0.0
     return Deadline(found.seconds + more, found.by_progress)

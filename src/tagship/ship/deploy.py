@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tagship.config import Argv
+from tagship.config import App, Argv
 from tagship.errors import Refused
 from tagship.ship import heal, layout
 from tagship.ship.hooks import Change
+from tagship.ship.migrations.guards import refuse_up
+from tagship.ship.migrations.plan import (
+    Route,
+    left_by_the_dead,
+    plan_look,
+    plan_settle_schema,
+    plan_unknown,
+    plan_up,
+)
+from tagship.ship.migrations.schema import Look
 from tagship.ship.parts import Part, part_of
 from tagship.ship.plan import Phase, Plan, Step, plan_of
 from tagship.ship.services import Service
@@ -47,27 +57,77 @@ def plan_deploy(
     """All of a deploy of `shipment` to the hosts of `surveys`, the first of which is the canary.
 
     Current everywhere already and well: an empty plan. Current everywhere but not well: a plan that heals it.
-    Otherwise a new release with the next serial of the fleet. `cargo` is needed only for the last. Raises `Refused`
-    where no serial is left.
+    Otherwise a new release with the next serial of the fleet. `cargo` is needed only for the last. Where the release
+    has a schema, the plan ends with a look at it; what follows is its outline, for `plan_onward` to make. Raises
+    `Refused` where no serial is left, or no host of these may migrate.
     """
     settled = settled_release(surveys, shipment, stage)
     if settled is not None:
         phases = heal.plan_heal(surveys, stage, service, settled)
         words = f"heal {settled}" if phases else f"nothing to do: {settled} is live"
-        live = {survey.live.tag for survey in surveys.values() if survey.live is not None}
-        if live != {shipment.tag}:
+        tags = {survey.live.tag for survey in surveys.values() if survey.live is not None}
+        if tags != {shipment.tag}:
             words += f", and {shipment.tag} is the same (tree, site and lock),"
         return plan_of("deploy", stage.name, surveys, settled, phases, f"{words} on")
     release = layout.release_id(_next_serial(surveys), shipment.tag)
     change = change_of("deploy", surveys, stage, release, shipment.tag)
-    runs = {host: stage.part_of(shipment.app, host).runs for host in surveys}
-    phases = (
+    route = route_of(shipment.app, stage, surveys)
+    staged: tuple[Phase, ...] = (
         plan_settle(surveys, service),
         *stage.hooks.around("stage", change, plan_stage(shipment, cargo, stage, made, release)),
-        *plan_live(surveys, stage, service, change, runs),
     )
+    live = plan_live(surveys, stage, service, change, _runs(shipment, stage, surveys))
     words = f"deploy {shipment.tag} as {release} to"
-    return plan_of("deploy", stage.name, surveys, release, phases, words, tag=shipment.tag)
+    if route is None:
+        return plan_of("deploy", stage.name, surveys, release, (*staged, *live), words, tag=shipment.tag)
+    look = plan_look(route, release, left_by_the_dead(surveys[route.host]))
+    outline = (plan_unknown(route), *live)
+    phases = (*staged, look)
+    return plan_of("deploy", stage.name, surveys, release, phases, words, tag=shipment.tag, outline=outline)
+
+
+def plan_onward(
+    surveys: Mapping[str, HostSurvey],
+    shipment: Shipment,
+    stage: Stage,
+    service: Service,
+    release: str,
+    looks: Mapping[str, Look],
+) -> Plan:
+    """The second leg of a deploy: up, and live; `looks` are what the databases looked like to each release's code.
+
+    Raises `Refused` for what a migration must not begin with.
+    """
+    route = route_of(shipment.app, stage, surveys)
+    if route is None:
+        raise LookupError(f"{release} has no schema")
+    look, dead = looks[release], [looks[name] for name in looks if name != release]
+    settled = plan_settle_schema(look, dead, route)
+    going = [(name, id) for step in settled.steps for name, id in step.args["steps"]]
+    refuse_up(look, route.host, settled=going)
+    change = change_of("deploy", surveys, stage, release, shipment.tag)
+    up = plan_up(look, route)
+    live = plan_live(surveys, stage, service, change, _runs(shipment, stage, surveys))
+    words = f"{release} migrates {len(look.pending)} steps on" if up.steps else f"the schema is that of {release} on"
+    return plan_of("deploy", stage.name, surveys, release, (settled, up, *live), words, tag=shipment.tag)
+
+
+def route_of(app: App, stage: Stage, surveys: Mapping[str, HostSurvey]) -> Route | None:
+    """From where the schema of `app` is migrated; `None` where it has none. Raises `Refused` without that host."""
+    if not app.schema:
+        return None
+    host = stage.schema_host(surveys)
+    if host is None:
+        raise Refused(
+            f"{stage.migrate_on}, from which the schema is migrated, is left out",
+            where=stage.name,
+            cure="take it along, or name another host with `migrate_on`",
+        )
+    return Route.of(app, host)
+
+
+def _runs(shipment: Shipment, stage: Stage, hosts: Iterable[str]) -> Runs:
+    return {host: stage.part_of(shipment.app, host).runs for host in hosts}
 
 
 def _next_serial(surveys: Mapping[str, HostSurvey]) -> int:
@@ -140,6 +200,7 @@ def _staging(host: str, record: Mapping[str, Any], shipment: Shipment, cargo: Ca
             Step(host, title, "command", {**this, "argv": list(argv), "title": title}, undo)
             for argv, title in commands
         ),
+        *([Step(host, "note the heads of its schema", "heads", this, undo)] if part.schema else []),
         Step(host, "seal it: hash and sync", "seal", this, undo),
     )
 
@@ -175,6 +236,7 @@ def _record(shipment: Shipment, stage: Stage, made: Made, release: str, part: Pa
                 "passes": app.probe.passes,
                 "host": app.probe.host,
             },
+            **({"schema": [schema.row() for schema in app.schema]} if app.schema else {}),
         },
     }
 

@@ -4,17 +4,30 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
 
-from tagship.errors import Degraded, HostFailed, HostRefused, Interrupted, Restored, StalePlan, TagshipError
+from tagship.errors import (
+    Degraded,
+    HostFailed,
+    HostRefused,
+    Interrupted,
+    Refused,
+    Restored,
+    StalePlan,
+    TagshipError,
+)
 from tagship.events import Event, Listener, ignore, note
 from tagship.host import boot
-from tagship.ship.again import converging
+from tagship.ship.again import command, converging
 from tagship.ship.ending import Ending
 from tagship.ship.fleet import Fleet
 from tagship.ship.here import Here
 from tagship.ship.hooks import Change
 from tagship.ship.interrupts import Interrupts
 from tagship.ship.locks import Claim, give_back, take_all
+from tagship.ship.migrations.ledger import Ledger
 from tagship.ship.outcome import HostOutcome, Outcome
 from tagship.ship.plan import HERE, Plan
 from tagship.ship.send import Feed
@@ -22,8 +35,16 @@ from tagship.ship.shipment import Stage
 from tagship.ship.unwind import HostState, Unwind
 from tagship.ship.work import Failure, Work
 
+Onward = Callable[[Mapping[str, Mapping[str, Any]]], Plan]
+"""Makes the second leg of a plan of what `schema` answered in the first, by release; raises `Refused`, or `Enough`
+where seeing it was all that was wanted."""
+
 GRACE = 10.0
 """Seconds that steps under way may still take after another has failed, or after Ctrl-C."""
+
+
+class Enough(Exception):
+    """What was to be seen is seen: take the first leg back."""
 
 
 def carry_out(
@@ -35,15 +56,18 @@ def carry_out(
     owner: str,
     feed: Feed | None = None,
     grace: float = GRACE,
+    onward: Onward | None = None,
 ) -> Outcome:
     """Lock every host, see that none has changed since `plan` was made, then do it; unwind if a step fails.
 
     `stage` is what the plan was made for, with its hooks; `owner` is told to whoever finds the locks; `feed` opens
-    the objects that hosts lack. The outcome is `unchanged`, `live` or `stopped`, or has an error: `Restored`,
-    `Degraded`, `Interrupted`. Raises, with nothing changed, `Locked`, `StalePlan`, `HostRefused` and `Interrupted`.
+    the objects that hosts lack; `onward` makes the second leg of what was seen in the first, where there are two:
+    whatever fails in it unwinds both. The outcome is `unchanged`, `live` or `stopped`, or has an error: `Restored`,
+    `Degraded`, `Interrupted`, or `Refused` where the second leg must not begin and the first was put back. Raises,
+    with nothing changed, `Locked`, `StalePlan`, `HostRefused` and `Interrupted`.
     """
     if plan.empty:
-        return _well(plan, fleet, "unchanged")
+        return _well(plan, fleet, "unchanged", None)
     tell = _one_at_a_time(listener)
     claim = Claim(owner, plan.release or _previous(plan) or "nothing", plan.verb)
     try:
@@ -63,8 +87,8 @@ def carry_out(
         ending = Ending.failed(TagshipError("a bug in tagship"))
         try:
             here = Here(Change.of(plan, stage.roles), stage.hooks, fleet, tell, grace=grace)
-            work = Work(plan, fleet, here, tell, interrupts, feed=feed, grace=grace)
-            outcome = _transact(plan, fleet, tell, claim, work)
+            work = Work(plan.hosts, fleet, here, tell, interrupts, feed=feed, grace=grace, ledger=Ledger())
+            outcome = _transact(plan, fleet, tell, claim, work, onward)
             ending = Ending.of(outcome)
             return outcome
         finally:
@@ -73,7 +97,7 @@ def carry_out(
 
 def _doors(plan: Plan) -> list[str]:
     """Hosts on which tagship's own front door may be opened: only then its code travels, a seventh of the agent."""
-    steps = [step for phase in plan.phases for step in phase.steps]
+    steps = [step for phase in (*plan.phases, *plan.outline) for step in phase.steps]
     doors = [step.host for step in steps if step.verb == "front" or (step.undo and step.undo[0] == "front")]
     return list(dict.fromkeys(doors))
 
@@ -86,18 +110,33 @@ def _give_back(fleet: Fleet, tell: Listener, ending: Ending | None) -> None:
         note(tell, "interrupted while locks were given back; they go when their agents end", level="warning")
 
 
-def _transact(plan: Plan, fleet: Fleet, tell: Listener, claim: Claim, work: Work) -> Outcome:
-    unwind = Unwind(work.begun, fleet, tell, claim)
+def _transact(plan: Plan, fleet: Fleet, tell: Listener, claim: Claim, work: Work, onward: Onward | None) -> Outcome:
+    unwind = Unwind(work.begun, fleet, tell, claim, work.ledger)
     try:
-        failure = work.run()
-        if failure is None:
-            return _well(plan, fleet, "live" if plan.release else "stopped")
-        note(tell, f"{failure.error.what}; putting everything back", level="warning")
-        return _ill(plan, fleet, failure, unwind.run())
+        failure = work.run(plan.phases)
+        enough = None
+        if failure is None and onward is not None:
+            try:
+                failure = work.run(onward(work.ledger.looks).phases)
+            except Enough as done:
+                enough = done
+            except TagshipError as error:
+                failure = Failure(error, None)
+        if failure is None and enough is None:
+            return _well(plan, fleet, "live" if plan.release else "stopped", work.ledger)
+        if failure is not None and failure.late:
+            return _late(plan, fleet, failure, work.ledger)
+        if failure is not None:
+            note(tell, f"{failure.error.what}; putting everything back", level="warning")
+        states = unwind.run()
+        if failure is None and all(state.back and state.reached for state in states.values()):
+            return replace(_well(plan, fleet, "planned", work.ledger), hosts=())
+        cause = failure or Failure(TagshipError("what was staged to plan could not be taken away"), None)
+        return _ill(plan, fleet, cause, states, work.ledger)
     except KeyboardInterrupt:
         fleet.cut(fleet.hosts)
         again = Failure(Interrupted("interrupted again while putting back"), None)
-        return _ill(plan, fleet, again, unwind.abandoned())
+        return _ill(plan, fleet, again, unwind.abandoned(), work.ledger)
 
 
 def _check_fresh(plan: Plan, fleet: Fleet) -> None:
@@ -116,20 +155,51 @@ def _check_fresh(plan: Plan, fleet: Fleet) -> None:
         )
 
 
-def _well(plan: Plan, fleet: Fleet, word: str) -> Outcome:
-    return Outcome(
+def _well(plan: Plan, fleet: Fleet, word: str, ledger: Ledger | None) -> Outcome:
+    outcome = Outcome(
         word,
         release=plan.release,
         previous=_previous(plan),
         hosts=tuple(HostOutcome(host, plan.release or plan.previous[host], True) for host in plan.hosts),
         seconds=time.monotonic() - fleet.started,
         bytes_sent=fleet.bytes_sent,
+        schema=ledger.moved(ahead=bool(plan.ahead)) if ledger is not None else None,
     )
+    if not plan.ahead:
+        return outcome
+    return _degraded(outcome, Degraded(plan.ahead, hosts=_live(plan), where="schema", cure=_down_again(plan)))
 
 
-def _ill(plan: Plan, fleet: Fleet, failure: Failure, states: dict[str, HostState]) -> Outcome:
+def _late(plan: Plan, fleet: Fleet, failure: Failure, ledger: Ledger) -> Outcome:
+    """The release is live, and what was to be done after that isn't."""
+    cause = failure.error
+    moved = ledger.moved(ahead=True)
+    tail = [*cause.tail, *([moved.words] if moved is not None and moved.words else [])]
+    what = f"{plan.release} is live, and the schema isn't down: {cause.what}"
+    cures = [cause.cure, f"once that is mended: {_down_again(plan)}"]
+    where = _where(failure) or "schema"
+    error = Degraded(what, hosts=_live(plan), where=where, cure="; ".join(filter(None, cures)), tail=tail)
+    error.__cause__ = cause
+    return _degraded(replace(_well(replace(plan, ahead=""), fleet, "live", None), schema=moved), error)
+
+
+def _degraded(outcome: Outcome, error: Degraded) -> Outcome:
+    return replace(outcome, outcome=error.outcome, exit=error.exit_code, error=error)
+
+
+def _live(plan: Plan) -> dict[str, str]:
+    return dict.fromkeys(plan.hosts, f"{plan.release} is live")
+
+
+def _down_again(plan: Plan) -> str:
+    """The command that takes the schema down to what is live, with every host that it was to wait for."""
+    return command("rollback", plan.stage, to=plan.release)
+
+
+def _ill(plan: Plan, fleet: Fleet, failure: Failure, states: dict[str, HostState], ledger: Ledger) -> Outcome:
     error = _verdict(plan, fleet, failure, states)
-    error.__cause__ = failure.error
+    if error is not failure.error:
+        error.__cause__ = failure.error
     return Outcome(
         error.outcome,
         error.exit_code,
@@ -139,12 +209,13 @@ def _ill(plan: Plan, fleet: Fleet, failure: Failure, states: dict[str, HostState
         seconds=time.monotonic() - fleet.started,
         bytes_sent=fleet.bytes_sent,
         error=error,
+        schema=ledger.moved(),
     )
 
 
 def _verdict(
     plan: Plan, fleet: Fleet, failure: Failure, states: dict[str, HostState]
-) -> Restored | Degraded | Interrupted:
+) -> Refused | Restored | Degraded | Interrupted:
     cause, step = failure.error, failure.step
     where = _where(failure)
     what = cause.what if step is None else cause.what.removeprefix(f"{step.title} ")  # `where` says it already
@@ -158,6 +229,8 @@ def _verdict(
         cure = f"{'this brings them to one release' if alone == lost else 'once they can be reached'}: {again}"
         return Degraded(what, hosts=words, where=where, cure=cure, tail=cause.tail)
     stands = f"everything was put back: {_stands(states)}"
+    if isinstance(cause, Refused) and step is None:
+        return cause
     if isinstance(cause, Interrupted):
         return Interrupted(f"{cause.what}; {stands}", tail=away)
     cure = f"{cause.cure}; {stands}" if cause.cure else f"{stands}; mend it and try again"

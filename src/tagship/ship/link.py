@@ -337,7 +337,7 @@ class AgentLink:
         if kind == "locked":
             holder = {str(key): str(value) for key, value in (error.get("data") or {}).items()}
             return Locked(what, host=self.host, holder=holder, cure=cure or "wait until it has ended, then try again")
-        return HostFailed(what, host=self.host, kind=str(kind), cure=cure, tail=tail)
+        return HostFailed(what, host=self.host, kind=str(kind), cure=cure, tail=tail, data=error.get("data"))
 
 
 class _Due:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tagship.errors import TagshipError
+from tagship.ship.migrations.ledger import Moved
 from tagship.ship.roster import Known
 
 
@@ -35,9 +36,12 @@ class Outcome:
     """What to raise once the result is told; `None` if all went well."""
     away: tuple[Known, ...] = ()
     """Hosts of the stage that were left alone, or missed what the others have, and what is known of them."""
+    schema: Moved | None = None
+    """What became of the schema; `None` where there is none."""
 
     def row(self) -> dict[str, Any]:
-        """The data of the `result` event; `away` is there only where somebody is."""
+        """The data of the `result` event; `away` and `schema` are there only where there is such."""
+        schema = {"schema": self.schema.row()} if self.schema is not None else {}
         away = {"away": [known.row() for known in self.away]} if self.away else {}
         return {
             "outcome": self.outcome,
@@ -48,6 +52,7 @@ class Outcome:
             "seconds": round(self.seconds, 3),
             "bytes_sent": self.bytes_sent,
             **away,
+            **schema,
         }
 
 

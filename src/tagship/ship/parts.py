@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from tagship.config import App, Argv
 
@@ -23,6 +23,8 @@ class Part:
     """The other processes, by name."""
     prepare: tuple[Argv, ...]
     smoke: Argv | None
+    schema: bool = field(default=False, compare=False)
+    """Its databases have a schema, and their heads are noted here: what moves a schema runs nothing by that."""
 
     @property
     def runs(self) -> tuple[str, ...]:
@@ -32,16 +34,17 @@ class Part:
     @property
     def needs_venv(self) -> bool:
         """Anything of the application runs there at all."""
-        return bool(self.runs or self.prepare or self.smoke)
+        return bool(self.runs or self.prepare or self.smoke or self.schema)
 
 
 def part_of(app: App, roles: Iterable[str]) -> Part:
     """What a host with `roles` gets of `app`; a unit without roles of its own is for those named like it."""
     has = frozenset(roles)
-    return Part(
+    part = Part(
         web=WEB in has,
         start=app.start if WEB in has else None,
         units={name: unit.start for name, unit in sorted(app.units.items()) if has & {*(unit.roles or (name,))}},
         prepare=tuple(command for command in app.prepare if not command.roles or has & {*command.roles}),
         smoke=app.smoke,
     )
+    return replace(part, schema=bool(app.schema) and part.needs_venv)

@@ -46,6 +46,8 @@ class Phase:
     steps: tuple[Step, ...]
     vital: bool = True
     """`False`: the work is done and proven before; a failure here is a warning and undoes nothing."""
+    late: bool = False
+    """What came before stays, whatever happens here; a failure leaves the fleet live, and is told as `degraded`."""
 
     def by_host(self) -> dict[str, tuple[Step, ...]]:
         """The steps of each host, in order; hosts in the order of their first step."""
@@ -72,6 +74,10 @@ class Plan:
     """What `release` was made of."""
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     """Of the surveys that the plan was made from, by host."""
+    outline: tuple[Phase, ...] = ()
+    """What will follow `phases`, as far as it is known: it is planned anew once they have looked at the schema."""
+    ahead: str = ""
+    """Why the schema stays ahead of `release` though nothing fails: then that is told as `degraded`."""
 
     @property
     def hosts(self) -> tuple[str, ...]:
@@ -91,6 +97,7 @@ def plan_of(
     words: str,
     *,
     tag: str | None = None,
+    outline: Iterable[Phase] = (),
 ) -> Plan:
     """A plan for the hosts of `surveys`, without the phases in which nothing happens; `words` begin its headline.
 
@@ -106,6 +113,7 @@ def plan_of(
         headline=f"{words} {stage} ({_everyone(tuple(surveys))})",
         tag=tag if known is None else known.tag,
         fingerprints={host: survey.fingerprint for host, survey in surveys.items()},
+        outline=phases_of(outline),
     )
 
 
@@ -118,9 +126,9 @@ def render(plan: Plan) -> list[str]:
     """The plan as lines for people: a headline, each phase, each step once with the hosts that take it."""
     lines = [plan.headline]
     before = None
-    for phase in plan.phases:
+    for phase in (*plan.phases, *plan.outline):
         if phase.name != before:  # hooks that run here and hooks of hosts are phases of one name
-            lines.append(phase.name if phase.vital else f"{phase.name} (a failure here is only a warning)")
+            lines.append(_named(phase))
         before = phase.name
         for title, steps in _by_title(phase).items():
             hosts = {step.host for step in steps}
@@ -139,6 +147,12 @@ def named(hosts: Iterable[str], fleet: Iterable[str]) -> str:
             names = list(run)
             words += names if len(names) < FEW else [f"{names[0]} … {names[-1]}"]
     return ", ".join(words)
+
+
+def _named(phase: Phase) -> str:
+    if phase.late:
+        return f"{phase.name} (what came before stays, also if this fails)"
+    return phase.name if phase.vital else f"{phase.name} (a failure here is only a warning)"
 
 
 def _everyone(hosts: tuple[str, ...]) -> str:
@@ -175,6 +189,7 @@ def to_json(plan: Plan) -> list[dict[str, Any]]:
         {
             "phase": phase.name,
             "vital": phase.vital,
+            **({"late": True} if phase.late else {}),
             "steps": [
                 {
                     "host": step.host or None,
@@ -186,7 +201,7 @@ def to_json(plan: Plan) -> list[dict[str, Any]]:
                 for step in phase.steps
             ],
         }
-        for phase in plan.phases
+        for phase in (*plan.phases, *plan.outline)
     ]
 
 

@@ -45,8 +45,16 @@ def choose_target(surveys: Mapping[str, HostSurvey], stage: Stage, to: str | Non
     return best[-1].id
 
 
-def plan_rollback(surveys: Mapping[str, HostSurvey], stage: Stage, service: Service, to: str | None = None) -> Plan:
+def plan_rollback(
+    surveys: Mapping[str, HostSurvey],
+    stage: Stage,
+    service: Service,
+    to: str | None = None,
+    schema: tuple[Phase, ...] = (),
+) -> Plan:
     """All of a rollback; `to` is a tag, a release id or `None` for the previous good one.
+
+    `schema` are the phases that follow where the target is live: what reverses steps, or journals that they stay.
 
     What was current is marked `left` if it is newer than the target: then it is what was fled from. An empty plan
     if the target is live and well already. Canary and batches are those of a deploy, without its pauses: what is
@@ -54,8 +62,10 @@ def plan_rollback(surveys: Mapping[str, HostSurvey], stage: Stage, service: Serv
     """
     target = choose_target(surveys, stage, to)
     if heal.common_release(surveys) == target:
-        phases = heal.plan_heal(surveys, stage, service, target)
+        phases = (*heal.plan_heal(surveys, stage, service, target), *schema)
         words = f"heal {target}" if phases else f"nothing to do: {target} is live"
+        if schema and phases == schema:
+            words = f"{target} is live; move the schema after it on"
     else:
         runs = {host: on_host(survey, target).runs for host, survey in surveys.items()}
         tag = on_host(next(iter(surveys.values())), target).tag
@@ -67,6 +77,7 @@ def plan_rollback(surveys: Mapping[str, HostSurvey], stage: Stage, service: Serv
             *around("flip", change, *plan_flip(surveys, stage, service, target, runs)),
             *around("drain", change, plan_drain(surveys, stage, service, target)),
             *around("commit", change, _commit(surveys, target)),
+            *schema,
         )
         words = f"roll back to {target}"
     return plan_of("rollback", stage.name, surveys, target, phases, f"{words} on")

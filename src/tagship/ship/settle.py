@@ -31,7 +31,7 @@ def plan_settle(surveys: Mapping[str, HostSurvey], service: Service, *, spare: I
                 steps.append(Step(host, title, "mark", {"release": release.id, "state": release.state}))
             if release.id == survey.current or release.id in kept:
                 continue
-            if release.state == UNFINISHED:
+            if release.state == UNFINISHED and not release.holds:
                 title = f"remove {release.id}, which was never finished"
                 steps.append(Step(host, title, "unstage", {"release": release.id, "objects": "keep"}))
             elif release.pid is not None:

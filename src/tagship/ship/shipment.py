@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -92,6 +92,8 @@ class Stage:
     """In which portions the fleet goes over to a release."""
     hooks: Hooks = NO_HOOKS
     """The project's own commands and functions around the phases."""
+    migrate_on: str | None = None
+    """The host that the schema is migrated from, where one is named."""
 
     def roles_of(self, host: str) -> tuple[str, ...]:
         """What `host` is for."""
@@ -103,7 +105,18 @@ class Stage:
 
     def part_of(self, app: App, host: str) -> Part:
         """What `host` gets of `app`."""
-        return part_of(app, self.roles_of(host))
+        part = part_of(app, self.roles_of(host))
+        return replace(part, schema=True) if app.schema and host == self.migrate_on else part
+
+    def schema_host(self, hosts: Iterable[str]) -> str | None:
+        """Which of `hosts` the schema is migrated from: the one that is named, else the first that answers requests.
+
+        `None` where the one that is named isn't there.
+        """
+        found = tuple(hosts)
+        if self.migrate_on is not None:
+            return self.migrate_on if self.migrate_on in found else None
+        return next((host for host in found if self.is_web(host)), next(iter(found), None))
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tagship.errors import HostRefused, TagshipError
@@ -44,6 +44,10 @@ class Release:
     """The version of the environment that it runs with; 0: none."""
     marked: tuple[int, int] = (0, 0)
     """What gave it its state: the number of the change, and how many-eth mark of that change; zeros: nothing did."""
+    schema: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict)
+    """The databases of its record with their heads, `None` where those are unknown; empty: it has no schema."""
+    holds: bool = False
+    """Steps of the schema that it applied are applied still, and what is current may not have them."""
     own: str = ""
     """The state in the host's own journal, where `state` is what other hosts know better; else empty."""
 
@@ -137,6 +141,8 @@ class HostSurvey:
     """What was current before, where a rollback to what is current now was cut off before it was marked."""
     litter: int = 0
     """How many things a killed session left half removed or half written."""
+    midway: bool = False
+    """A step of the schema began, and its journal doesn't tell how it ended."""
 
     @staticmethod
     def from_json(host: str, data: Mapping[str, Any]) -> HostSurvey:
@@ -166,7 +172,7 @@ class HostSurvey:
         Free space, process ids, the lock and the one answer to a probe are left out: they change while nothing of
         the plan does.
         """
-        releases = [[r.id, r.digest, r.manifest, r.own or r.state, r.staged] for r in self.releases]
+        releases = [[r.id, r.digest, r.manifest, r.own or r.state, r.staged, r.holds] for r in self.releases]
         facts = [
             [self.root, self.current, self.current_kind, self.highest, self.serving, self.change],
             [releases, [[release.pid is not None, release.roles] for release in self.releases]],
@@ -201,6 +207,8 @@ def _read(host: str, data: Mapping[str, Any]) -> HostSurvey:
                 runs=tuple(row["runs"]),
                 env=int(versions["used"].get(row["id"], 0)),
                 marked=_marked(*row.get("marked", (0, 0))),
+                schema=_heads(row.get("schema") or {}),
+                holds=bool(row.get("holds", False)),
             )
             for row in sorted(data["releases"], key=lambda row: int(row["serial"]))
         ),
@@ -224,7 +232,12 @@ def _read(host: str, data: Mapping[str, Any]) -> HostSurvey:
         change=int(data.get("change", 0)),
         fled=data.get("fled"),
         litter=int(data.get("litter", 0)),
+        midway=bool(data.get("midway", False)),
     )
+
+
+def _heads(schema: Mapping[str, Any]) -> dict[str, tuple[str, ...] | None]:
+    return {str(name): None if heads is None else tuple(map(str, heads)) for name, heads in schema.items()}
 
 
 def _marked(change: int, nth: int) -> tuple[int, int]:

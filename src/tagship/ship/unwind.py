@@ -6,16 +6,19 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from tagship.errors import LinkLost, TagshipError
+from tagship.errors import HostFailed, LinkLost, TagshipError
 from tagship.events import Event, Listener, note
+from tagship.host import boot
 from tagship.ship import remarks
 from tagship.ship.crew import Crew
 from tagship.ship.fleet import Fleet
 from tagship.ship.locks import Claim, take_again
+from tagship.ship.migrations.asking import settled
+from tagship.ship.migrations.ledger import Ledger, staying
 from tagship.ship.plan import Act, Step
 from tagship.ship.survey import HostSurvey
 
-REBUILDS = ("flip", "mark", "start", "front")
+REBUILDS = ("flip", "mark", "start", "front", "down")
 """Undos that bring back what the world could see; the others only remove what was added beside it."""
 
 
@@ -78,15 +81,20 @@ def undos(begun: Iterable[Step]) -> list[tuple[Step, Act]]:
 class Unwind:
     """Reverses what was begun, on all hosts side by side; `states` says where each stands, as far as it got."""
 
-    def __init__(self, begun: dict[str, list[Step]], fleet: Fleet, tell: Listener, claim: Claim) -> None:
+    def __init__(
+        self, begun: dict[str, list[Step]], fleet: Fleet, tell: Listener, claim: Claim, ledger: Ledger
+    ) -> None:
         self.begun = begun
         self.states: dict[str, HostState] = {}
         self._owed: dict[str, list[tuple[Step, Act]]] = {}
         """What is still to be reversed on each host, newest first."""
         self._errors: dict[str, list[str]] = {host: [] for host in begun}
         self._fleet = fleet
+        self._unreversed: set[str] = set()
+        """Hosts with steps of the schema that stay up."""
         self._tell = tell
         self._claim = claim
+        self._ledger = ledger
 
     def run(self) -> dict[str, HostState]:
         """All hosts back; never raises but for KeyboardInterrupt, what went wrong is in the states."""
@@ -110,6 +118,8 @@ class Unwind:
         try:
             self._ensure(host)
             for step, act in owed:
+                if act[0] == "unstage" and self._stays(step.host, act):
+                    continue
                 self._undo(step, act, errors)
             now = self._fleet.survey(host)
         except Overtaken as late:
@@ -134,7 +144,11 @@ class Unwind:
                 self._ensure(step.host)  # once more over a new link: an undo may be done twice
                 answer = self._fleet.link(step.host).call(verb, args)
             self._owed[step.host].remove((step, act))
-            errors += remarks.damage(answer)
+            self._ledger.heard(verb, args, answer)
+            stays = [*staying(answer), *(self._ledger.half_done() if verb == "down" else [])]
+            if stays:
+                self._unreversed.add(step.host)
+            errors += [*remarks.damage(answer), *stays]
             for remark in remarks.force(args, answer):
                 note(self._tell, remark, level="warning", host=step.host)
         except LinkLost:
@@ -142,10 +156,20 @@ class Unwind:
             raise
         except TagshipError as error:
             state = "undo-failed"
+            if verb == "down":
+                self._unreversed.add(step.host)
+                self._ledger.failed(verb, error.data if isinstance(error, HostFailed) else {})
             errors.append(f"undoing `{step.title}`: {error.what}")
         finally:
             seconds = round(time.monotonic() - started, 3)
             self._tell(Event("step", step.host, {"step": step.title, "state": state, "seconds": seconds}))
+
+    def _stays(self, host: str, act: Act) -> bool:
+        """A release whose steps are applied still is the only one that can reverse them; settle removes it then."""
+        held = host in self._unreversed
+        if held:
+            note(self._tell, f"{act[1]['release']} stays staged, because its steps stay up", host=host)
+        return held
 
     def _ensure(self, host: str) -> None:
         """A link that works and holds the lock. Raises `LinkLost` where there is no way to one, and `Overtaken`.
@@ -156,6 +180,7 @@ class Unwind:
             return
         try:
             self._fleet.reconnect(host)
+            self._await_migration(host)
             take_again(self._fleet, host, self._claim)
             now = self._fleet.survey(host)
         except TagshipError as error:
@@ -163,6 +188,14 @@ class Unwind:
         ours = (self._fleet.surveys[host].current, self._claim.release)
         if now.change > self._fleet.change or now.current not in ours:
             raise Overtaken(host=host, current=now.current)
+
+    def _await_migration(self, host: str) -> None:
+        """A step that had begun goes on without us, and holds the lock: nothing is reversed before it has ended."""
+        args = next((act[1] for _step, act in self._owed.get(host, ()) if act[0] == "down"), None)
+        if args is not None:
+            self._fleet.equip((host,), boot.SCHEMA)
+            patience = float(args["limits"]["deadline"]) + self._fleet.pulse.silence
+            settled(self._fleet, host, args["release"], self._tell, patience=patience)
 
     def _lost(self, host: str, error: str) -> HostState:
         """A host that can't be asked: only what is certain counts as reversed."""

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tagship.errors import Interrupted, TagshipError
+from tagship.errors import HostFailed, Interrupted, LinkLost, TagshipError
 from tagship.events import Event, Listener, note
 from tagship.ship import remarks
 from tagship.ship.crew import Crew
 from tagship.ship.fleet import Fleet
 from tagship.ship.here import Here
 from tagship.ship.interrupts import Interrupts
-from tagship.ship.plan import HERE, Phase, Plan, Step
+from tagship.ship.migrations.ledger import Ledger, staying
+from tagship.ship.plan import HERE, Phase, Step
 from tagship.ship.send import Feed, compressed
 
 LEFT = 1.0
@@ -30,17 +32,20 @@ class Failure:
 
     error: TagshipError
     step: Step | None
+    late: bool = False
+    """It came in a phase before which all was done, and isn't put back."""
 
 
 class Work:
-    """Carries the phases of `plan` out; `begun` records, by host, what an unwind has to reverse.
+    """Carries phases of a plan for `hosts` out; `begun` records, by host, what an unwind has to reverse.
 
-    `grace` is seconds: how long steps under way on other hosts may still take once one has failed.
+    `ledger` hears what moves the schema. `grace` is seconds: how long steps under way on other hosts may still take
+    once one has failed.
     """
 
     def __init__(
         self,
-        plan: Plan,
+        hosts: Iterable[str],
         fleet: Fleet,
         here: Here,
         tell: Listener,
@@ -48,10 +53,11 @@ class Work:
         *,
         feed: Feed | None,
         grace: float,
+        ledger: Ledger,
     ) -> None:
-        self.begun: dict[str, list[Step]] = {host: [] for host in plan.hosts}
+        self.begun: dict[str, list[Step]] = {host: [] for host in hosts}
         self.failure: Failure | None = None
-        self._plan = plan
+        self.ledger = ledger
         self._fleet = fleet
         self._here = here
         self._tell = tell
@@ -61,17 +67,22 @@ class Work:
         self._stop = threading.Event()
         self._first = threading.Lock()
         self._missing: dict[str, list[tuple[str, int]]] = {}
+        self._late = False
 
-    def run(self) -> Failure | None:
+    def run(self, phases: Iterable[Phase]) -> Failure | None:
         """Every phase in order; `None` if all went well, else the first failure, with no step still under way.
 
         Ctrl-C counts as a failure; a second one comes out as KeyboardInterrupt. Once only phases are left that aren't
         vital, it is none: what is under way has its grace, and what hasn't begun is left out.
         """
-        for phase in self._plan.phases:
+        for phase in phases:
+            self._late = phase.late
             if self._interrupts.wished and not phase.vital:
                 note(self._tell, f"interrupted before `{phase.name}`; the release is live", level="warning")
                 return None
+            if self._interrupts.wished and phase.late:
+                self.fail(Interrupted(f"interrupted before `{phase.name}`"), None)
+                return self.failure
             steps = phase.by_host()
             total = max(len(of_host) for of_host in steps.values())
             hosts = len(steps.keys() - {HERE})
@@ -89,7 +100,7 @@ class Work:
         self._interrupts.wake = crew.wake
         crew.wait(until=lambda: self._stop.is_set() or self._interrupts.wished)
         if self._interrupts.wished:
-            self._fail(Interrupted(f"interrupted during `{phase.name}`"), None)
+            self.fail(Interrupted(f"interrupted during `{phase.name}`"), None)
             if crew.busy:
                 note(self._tell, f"interrupted; what is under way may take {self._grace:.0f} s more", level="warning")
         if self._stop.is_set():
@@ -129,12 +140,12 @@ class Work:
             try:
                 self._timed(step)
             except TagshipError as error:
-                self._fail(error, step)
+                self.fail(error, step)
                 return
             except Exception as error:  # a bug of ours must be unwound like any failure, and then be told
                 bug = TagshipError(f"a bug in tagship: {error!r}", where=step.host)
                 bug.__cause__ = error
-                self._fail(bug, step)
+                self.fail(bug, step)
                 return
 
     def _tidy(self, steps: tuple[Step, ...]) -> None:
@@ -149,10 +160,11 @@ class Work:
                 text = "\n".join([f"{step.title}: {said}", *(f"| {line}" for line in error.tail)])
                 note(self._tell, text, level="warning", host=step.host)
 
-    def _fail(self, error: TagshipError, step: Step | None) -> None:
+    def fail(self, error: TagshipError, step: Step | None) -> None:
+        """End the work with `error`, unless something else has ended it already."""
         with self._first:
             if self.failure is None:
-                self.failure = Failure(error, step)
+                self.failure = Failure(error, step, late=self._late)
         self._stop.set()
 
     def _timed(self, step: Step) -> None:
@@ -173,11 +185,27 @@ class Work:
         if step.sends:
             self._send(step)
             return
-        answer = self._fleet.link(step.host).call(step.verb, step.args, on_progress=self._progress(step))
+        self.ledger.asked(step.verb)
+        try:
+            answer = self._fleet.link(step.host).call(step.verb, step.args, on_progress=self._progress(step))
+        except TagshipError as error:
+            if not isinstance(error, LinkLost):
+                self.ledger.failed(step.verb, error.data if isinstance(error, HostFailed) else {})
+            raise
+        self.ledger.heard(step.verb, step.args, answer)
         for remark in remarks.damage(answer) + remarks.force(step.args, answer):
             note(self._tell, remark, level="warning", host=step.host)
+        self._see_what_stays(step, answer)
         if "missing" in answer:
             self._missing[step.host] = [(str(key), int(size)) for key, size in answer["missing"]]
+
+    def _see_what_stays(self, step: Step, answer: Mapping[str, Any]) -> None:
+        """What a rollback was to reverse and didn't ends it; of what a dead client left, it is only told."""
+        stays = staying(answer)
+        if stays and self._late:
+            raise HostFailed("; ".join(stays), host=step.host, cure="see what holds it up, then the same again")
+        for text in stays:
+            note(self._tell, text, level="warning", host=step.host)
 
     def _send(self, step: Step) -> None:
         missing = self._missing.get(step.host, [])
