@@ -13,6 +13,7 @@ from tagship.host import (
     furnish,
     generated,
     known,
+    migrated,
     presence,
     service,
     stored,
@@ -48,7 +49,8 @@ def unstage(context: Context, args: Args) -> dict[str, Any]:
 def prune(context: Context, args: Args) -> dict[str, Any]:
     """Remove what nobody will want again: all but current, the last `keep` good ones, and any with a live process.
 
-    What the last rollback left stays for one more deploy too: pages that were loaded from it want their assets.
+    What the last rollback left stays for one more deploy too: pages that were loaded from it want their assets. So
+    does what alone can reverse steps of a schema that are applied.
     """
     keep = int(args.number("keep"))
     layout = context.layout
@@ -59,7 +61,8 @@ def prune(context: Context, args: Args) -> dict[str, Any]:
     good = [name for name in ours if name != current and standings[name].state == "good"]
     ends = [row.get(end) for row in rows if row["event"] == "flipped" for end in ("origin", "release")][-4:]
     left = [name for name in ours if name in ends and standings[name].state == "left"]
-    kept = {current, *left, *good[-max(keep, 1) :], *presence.live(layout)}
+    holding = migrated.holders(layout, current, migrated.records(rows))
+    kept = {current, *left, *good[-max(keep, 1) :], *presence.live(layout), *holding}
     removed = [name for name in ours if name not in kept]
     waiting = service.waiting(context)
     for release in [name for name in removed if units.serial(name) in waiting]:

@@ -75,7 +75,6 @@ class Adapter:
             "id": revision.revision,
             "digest": self._session.digest(revision.path),
             "parents": self._parents(revision),
-            "replaces": [],
             "atomic": told.atomic,
             "reversible": not told.why,
             "why": told.why,

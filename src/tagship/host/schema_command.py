@@ -67,7 +67,6 @@ class Adapter:
             step: Any = {
                 "digest": "",
                 "parents": [one["id"] for one in found[-1:]],
-                "replaces": [],
                 "atomic": True,
                 "why": "" if row.get("reversible", True) else "the program says so",
                 "drops": [],

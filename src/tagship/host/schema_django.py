@@ -93,22 +93,38 @@ class Adapter:
     def steps(self, database: str) -> list[Step]:
         """Every migration, in Django's own order; what it drops and adds follows from the state before it."""
         state = ProjectState(real_apps=self._loader.unmigrated_apps)
-        found = []
+        found: list[Step] = []
         for key in self._plan:
             migration = self._loader.graph.nodes[key]
-            told = Reading(database, migration.app_label, state, self._session)
-            for operation in migration.operations:
-                told.read(operation)
-            found.append(self._step(key, migration, told))
+            parents = [self._name(parent.key) for parent in sorted(self._loader.graph.node_map[key].parents)]
+            parts = self._parts(database, migration, state, parents)
+            told = Reading(database, migration.app_label, state, self._session).read_all(migration)
+            parents += [parts[-1]["id"]] if parts else []
+            found += [*parts, self._step(migration, parents, told)]
         return found
 
-    def _step(self, key: Any, migration: Any, told: Reading) -> Step:
-        parents = [self._name(parent.key) for parent in sorted(self._loader.graph.node_map[key].parents)]
+    def _parts(self, database: str, squashed: Any, state: ProjectState, parents: list[str]) -> list[Step]:
+        """What a squashed migration replaces. That is what the database remembers, so each is a step of its own."""
+        state = state.clone() if squashed.replaces else state
+        found: list[Step] = []
+        for key in squashed.replaces:
+            migration = self._loader.disk_migrations.get(tuple(key))
+            above = [found[-1]["id"]] if found else parents
+            if migration is not None:
+                told = Reading(database, migration.app_label, state, self._session).read_all(migration)
+                found.append(self._step(migration, above, told))
+            else:
+                why = "its file is gone, it was squashed into {}".format(squashed.name)
+                gone: Any = {"drops": [], "adds": [], "locks": [], "digest": "", "atomic": True, "reversible": False}
+                gone.update(id=self._name(key), parents=above, why=why)
+                found.append(gone)
+        return found
+
+    def _step(self, migration: Any, parents: list[str], told: Reading) -> Step:
         return {
-            "id": self._name(key),
+            "id": self._name((migration.app_label, migration.name)),
             "digest": self._session.digest(inspect.getsourcefile(type(migration)) or ""),
             "parents": parents,
-            "replaces": [self._name(one) for one in migration.replaces],
             "atomic": bool(migration.atomic),
             "reversible": not told.why,
             "why": told.why,
@@ -195,10 +211,15 @@ class Adapter:
         state = ProjectState(real_apps=self._loader.unmigrated_apps)
         for key in self._plan:
             migration = self._loader.graph.nodes[key]
-            told = Reading(database, migration.app_label, state, self._session)
-            for operation in migration.operations:
-                told.read(operation)
-            if self._name(key) == step:
+            readings = {}
+            inner = state.clone() if migration.replaces else state
+            for part in migration.replaces:
+                one = self._loader.disk_migrations.get(tuple(part))
+                if one is not None:
+                    readings[self._name(part)] = Reading(database, one.app_label, inner, self._session).read_all(one)
+            readings[self._name(key)] = Reading(database, key[0], state, self._session).read_all(migration)
+            if step in readings:
+                told = readings[step]
                 return [(table, column, told.defaults.get((table, column))) for table, column in told.facts["adds"]]
         return []
 
@@ -261,7 +282,13 @@ class Reading:
         self.facts: dict[str, list[list[Any]]] = {"drops": [], "adds": [], "locks": []}
         self.defaults: dict[tuple[str, str], Any] = {}
 
-    def read(self, operation: Any, *, moves: bool = True) -> None:
+    def read_all(self, migration: Any) -> Reading:
+        """Take in all of a migration's operations; gives itself."""
+        for operation in migration.operations:
+            self.read(operation)
+        return self
+
+    def read(self, operation: Any) -> None:
         """Take in one operation, and move the state on."""
         if isinstance(operation, ops.SeparateDatabaseAndState):
             inner = Reading(self._database, self._app, self._state.clone(), self._session)
@@ -280,8 +307,7 @@ class Reading:
             self._builds(operation)
         if not operation.reversible and not self.why:  # Django asks before it asks the routers
             self.why = "{} has no way back".format(operation.describe())
-        if moves:
-            operation.state_forwards(self._app, self._state)
+        operation.state_forwards(self._app, self._state)
 
     def _allowed(self, operation: Any) -> bool:
         """Routers say which database gets which model."""

@@ -52,7 +52,6 @@ class Step(TypedDict):
     id: str
     digest: str
     parents: list[str]
-    replaces: list[str]
     atomic: bool
     reversible: bool
     why: str
@@ -182,7 +181,7 @@ class Program:
         for name in self.adapter.databases():
             told = self._heads(name)
             applied, pending = self.adapter.applied(name), self.adapter.pending(name)
-            known = {one for step in told["steps"] for one in (step["id"], *step["replaces"])}
+            known = {step["id"] for step in told["steps"]}
             unknown = [one for one in applied if one not in known]
             wanted = {lock[0] for step in told["steps"] if step["id"] in pending for lock in step["locks"]}
             sizes = self.adapter.look(name, lambda *at: sizes_of(wanted, *at)) if question["sizes"] else {}  # noqa: B023
@@ -266,7 +265,7 @@ def literal(value: Any) -> str:
 
 
 def sizes_of(tables: set[str], vendor: str, query: Query) -> dict[str, dict[str, Any]]:
-    """`{table: {rows, bytes}}` of those there: by the estimate of PostgreSQL, or counted; bytes may be unknown."""
+    """`{table: {rows, bytes}}` of those that are there: estimated or counted; SQLite tells only of its whole file."""
     there = {table for table, _ in catalog(vendor, query)}
     found = {}
     for table in sorted(tables & there):
@@ -274,8 +273,8 @@ def sizes_of(tables: set[str], vendor: str, query: Query) -> dict[str, dict[str,
         if vendor == "postgresql":
             size = "SELECT reltuples::bigint, pg_total_relation_size(oid) FROM pg_class WHERE oid = to_regclass({})"
             rows, size = query(size.format(name))[0]
-        else:
-            rows, size = -1, None
+        else:  # which counts pages of the whole file only
+            rows, size = -1, query("SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()")[0][0]
         if rows < 0:  # nobody has looked at it yet
             rows = query("SELECT count(*) FROM {}".format(quoted(table)))[0][0]
         found[table] = {"rows": rows, "bytes": size}

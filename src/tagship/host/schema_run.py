@@ -233,6 +233,7 @@ class Warden:
             raise failed("this release has no step {}/{}".format(database, step), "fab plan --staged")
         digest = known["digest"]
         self._note("reversing" if down else "migrating", database, step, digest=digest)
+        began = time.monotonic()
         question = {"ask": "move", "database": database, "step": step, "down": down}
         try:
             done = self._talks[database].ask(question)
@@ -241,7 +242,7 @@ class Warden:
         except Problem as problem:
             raise self._broken(database, step, problem, partly=bool(problem.data.get("partly"))) from None
         facts = {"adds": done["adds"], "drops": done["drops"]} if "adds" in done else {}
-        seconds = done["seconds"]
+        seconds = done.get("seconds", round(time.monotonic() - began, 3))
         self._note("reversed" if down else "migrated", database, step, digest=digest, seconds=seconds, **facts)
         self._done.append({"database": database, "id": step, "digest": digest, "seconds": seconds})
 
@@ -271,7 +272,7 @@ class Warden:
             problem.what += ", and its session in the database goes on"
             raise self._broken(database, step, problem, partly=True)
         if there != self._job["down"]:
-            return {"seconds": None}
+            return {}
         raise self._broken(database, step, problem, partly=not known["atomic"])
 
     def _end_sessions(self, looking: schema_talk.Talk, how: str, wait: float) -> int:

@@ -81,7 +81,6 @@ class Adapter:
             "id": migration.id,
             "digest": self._session.digest(migration.path),
             "parents": parents,
-            "replaces": [],
             "atomic": bool(migration.use_transactions),
             "reversible": bool(_read(back).strip()),
             "why": "" if _read(back).strip() else "there is no {}".format(os.path.basename(back)),

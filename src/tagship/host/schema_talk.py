@@ -67,7 +67,7 @@ class Talk:
         self._pause = pause
         self._buffer = b""
         self._said = _unnamed(layout.command_log(release))
-        words = [python, "-X", "utf8", "-c", schema_program.BOOT]
+        words = [python, "-X", "utf8", "-c", schema_program.BOOT, session]  # by that name `settled` finds it
         try:
             self._child = subprocess.Popen(
                 environment.inside(layout, release, words),
@@ -83,13 +83,17 @@ class Talk:
             os.close(self._said)
             raise failed("{}: {}".format(python, error.strerror), "deploy again") from None
         try:
-            text = text_of("schema_program").encode()
+            text = self.program().encode()
             begin = {"item": item, "text": text_of("schema_" + item["kind"]), "session": session, "limits": limits}
             self._write(b"%d\n%s" % (len(text), text))
             self.ask(begin)
         except BaseException:
             self.end()
             raise
+
+    def program(self) -> str:
+        """What is sent to the release's own Python."""
+        return text_of("schema_program")
 
     def ask(self, question: dict[str, Any]) -> dict[str, Any]:
         """Its answer, however long that takes: `pause` is called meanwhile, and may raise.

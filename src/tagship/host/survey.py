@@ -6,7 +6,7 @@ import os
 import stat
 from typing import Any, Optional
 
-from tagship.host import envfile, files, known, lock, stored
+from tagship.host import envfile, files, known, lock, migrated, stored
 from tagship.host.accounts import user_name
 from tagship.host.context import Args, Context
 from tagship.host.faults import refused, usage
@@ -37,6 +37,7 @@ def survey(context: Context, args: Args) -> dict[str, Any]:
     declared = stored.whole(layout, current) if current is not None else None
     well, fault = health.judge(layout, current, declared, serving, parts, front)
     env = args.optional("env")
+    steps = migrated.records(rows)
     found = {
         "root": layout.root,
         "exists": os.path.isdir(layout.root),
@@ -45,11 +46,14 @@ def survey(context: Context, args: Args) -> dict[str, Any]:
         "stage": stage,
         "current": current,
         "current_kind": kind,
-        "releases": _releases(layout, standings, presence.leaders(parts), current if declared is None else None),
+        "releases": _with_schema(
+            context, _releases(layout, standings, presence.leaders(parts), current if declared is None else None)
+        ),
         "highest": known.highest(standings),
         "change": last_change(rows),
         "fleet": roster.told(rows),
         "fled": roster.fled(rows),
+        "midway": any(step.open for step in steps.values()),
         "serving": serving,
         "well": well,
         "fault": fault,
@@ -69,14 +73,15 @@ def survey(context: Context, args: Args) -> dict[str, Any]:
 
 
 def history(context: Context, args: Args) -> dict[str, Any]:
-    """The verb `history`: the last rows of the journal, or how its last `changes` began and ended, oldest first."""
+    """The verb `history`: the last rows of the journal, or of its last `changes` how they began, moved, and ended."""
     rows = context.journal.rows()
     if args.raw().get("changes") is None:
         limit = int(args.number("limit"))
         return {"rows": rows[-limit:] if limit else []}
-    rows = [row for row in rows if row["event"] in ("begun", "ended")]
-    numbers = sorted({number_of(row) for row in rows})[-int(args.number("changes", 1)) :]
-    return {"rows": [row for row in rows if number_of(row) in numbers]}
+    ends = [row for row in rows if row["event"] in ("begun", "ended")]
+    numbers = sorted({number_of(row) for row in ends})[-int(args.number("changes", 1)) :]
+    wanted = ("begun", "ended", *migrated.TOLD)
+    return {"rows": [row for row in rows if row["event"] in wanted and number_of(row) in numbers]}
 
 
 def manifest(context: Context, args: Args) -> dict[str, Any]:
@@ -116,6 +121,13 @@ def _releases(
         row.update({key: standing.row.get(key, []) for key in ("roles", "runs")})
         found.append(row)
     return sorted(found, key=lambda row: (row["serial"], row["id"]))
+
+
+def _with_schema(context: Context, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each with its databases' heads, and whether it alone can reverse what is applied."""
+    layout = context.layout
+    holding = migrated.holders(layout, read_current(layout)[1], migrated.records(context.journal.rows()))
+    return [{**row, "schema": migrated.heads(layout, row["id"]), "holds": row["id"] in holding} for row in found]
 
 
 def _startable(layout: Layout, release: str) -> bool:
