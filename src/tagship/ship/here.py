@@ -18,10 +18,10 @@ from pathlib import Path
 from tagship.errors import HookFailed, LinkLost, TagshipError
 from tagship.events import Event, Listener, note
 from tagship.hooking import Function, Occasion
-from tagship.ship.crew import side_by_side
+from tagship.ship.crew import Crew, side_by_side
 from tagship.ship.fleet import Fleet
 from tagship.ship.hooks import Change, Hooks
-from tagship.ship.plan import Step
+from tagship.ship.plan import HERE, Step
 
 TAIL = 20
 """Lines of a failing command's output that its error shows."""
@@ -34,7 +34,8 @@ LEFT = 1.0
 class Here:
     """Takes steps, one at a time, in a thread of its caller's; `end` comes from another.
 
-    `grace` is seconds: a command that is to end has half of them between SIGTERM and SIGKILL.
+    `grace` is seconds: a command that is to end has half of them between SIGTERM and SIGKILL. A hook may take as long
+    as a command on a host.
     """
 
     def __init__(self, change: Change, hooks: Hooks, fleet: Fleet, tell: Listener, *, grace: float) -> None:
@@ -43,6 +44,7 @@ class Here:
         self._fleet = fleet
         self._tell = tell
         self._grace = grace
+        self._limit = fleet.pulse.limits("command", {}).seconds
         self._ended = threading.Event()
         self._guard = threading.Lock()
         self._process: subprocess.Popen[str] | None = None
@@ -60,6 +62,9 @@ class Here:
     def end(self) -> None:
         """Nothing more is to happen here: SIGTERM to the process group of a running command, SIGKILL if it stays."""
         self._ended.set()
+        self._end_command()
+
+    def _end_command(self) -> None:
         with self._guard:
             process = self._process
             if process is None or process.poll() is not None:
@@ -89,12 +94,15 @@ class Here:
     def _call(self, hook: object, step: Step) -> None:
         if not isinstance(hook, Function):
             raise TagshipError(f"`{step.title}` isn't a function")
-        try:
-            answer = hook.call(self._occasion(hook))
-        except TagshipError:
-            raise
-        except BaseException as error:  # whatever it raises is the project's own, and so is what `exit()` raises
-            raise _raised(hook, error) from error
+        crew = Crew(lambda _here: hook.call(self._occasion(hook)), (HERE,), 1)
+        if not crew.wait(self._limit):
+            self._end_command()
+            self.cut()
+            what = f"the hook `{hook.name}` did not end within {self._limit:g} s"
+            raise HookFailed(what, where=hook.at, cure="mend the function; until it ends, it goes on by itself")
+        for error in crew.errors.values():  # whatever it raises is the project's own, and so is what `exit()` raises
+            raise error if isinstance(error, TagshipError) else _raised(hook, error) from error
+        answer = crew.results[HERE]
         if isinstance(answer, Coroutine):
             answer.close()
             what = f"the hook `{hook.name}` is `async`, and nothing awaits it"
@@ -147,16 +155,29 @@ class Here:
         reader = threading.Thread(target=self._listen, args=(process, tail), daemon=True)
         reader.start()
         try:
-            status = process.wait()
+            in_time = self._await(process)
         finally:
             with self._guard:
                 self._process = None
             _signal(process, signal.SIGKILL)
             reader.join(LEFT)
-        if status:
+        if not in_time:
+            what = f"run {shlex.join(argv)} did not end within {self._limit:g} s"
+            raise HookFailed(what, cure="look at why it hangs: its last lines may say", tail=tuple(tail))
+        if status := process.returncode:
             how = f"exit status {status}" if status > 0 else f"signal {-status}"
             cure = "mend what its last lines say, or the hook"
             raise HookFailed(f"run {shlex.join(argv)} failed: {how}", cure=cure, tail=tuple(tail))
+
+    def _await(self, process: subprocess.Popen[str]) -> bool:
+        """Whether it ends in its time; afterwards it has ended in any case."""
+        try:
+            process.wait(self._limit)
+        except subprocess.TimeoutExpired:
+            self._end_command()
+            process.wait()
+            return False
+        return True
 
     def _started(self, argv: Sequence[str]) -> subprocess.Popen[str]:
         """The programs beside our own Python come first, so that `python` is the one that tagship runs in."""
@@ -203,7 +224,7 @@ def _signal(process: subprocess.Popen[str], number: signal.Signals) -> None:
 
 def _raised(hook: Function, error: BaseException) -> HookFailed:
     """What a function raised, with its own lines only: ours, above them, are of no use to anybody."""
-    frames = traceback.extract_tb(error.__traceback__)[1:]
+    frames = traceback.extract_tb(error.__traceback__)[2:]
     lines = [frame.lineno for frame in frames if frame.filename == _file(hook)]
     at = f"{hook.at.rpartition(':')[0]}:{lines[-1]}" if lines else hook.at
     tail = [f"{frame.filename}:{frame.lineno} in {frame.name}: {frame.line}" for frame in frames]

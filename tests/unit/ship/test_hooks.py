@@ -22,7 +22,9 @@ from tagship.config.schema import Phase
 from tagship.errors import Interrupted, Restored
 from tagship.events import Event
 from tagship.hooking import Function, Occasion
-from tagship.ship import changing
+from tagship.ship import changing, deadlines
+from tagship.ship.deadlines import Deadline
+from tagship.ship.fleet import Pulse
 from tagship.ship.hooks import Hooks
 
 PHASES = ("stage", "start", "flip", "drain", "commit")
@@ -271,6 +273,45 @@ def lives(pid: int) -> bool:
             return False
         time.sleep(0.01)
     return True
+
+
+def hang_in_python(_occasion: Occasion) -> None:
+    threading.Event().wait()
+
+
+def hang_on_a_host(occasion: Occasion) -> None:
+    occasion.on_hosts(["sleep"], "web1")
+
+
+def hang_here(occasion: Occasion) -> None:
+    occasion.here(["python", "-c", "import time; time.sleep(600)"])
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("hang", [hang_in_python, hang_on_a_host, hang_here, None])
+def test_a_hook_that_never_ends_is_given_up(
+    tmp_path: Path, hang: Callable[[Occasion], object] | None, when: str
+) -> None:
+    """No hook holds a fleet's locks for ever: before the commit all is put back, after it that is a warning."""
+    made = live("web1")
+    before = made.picture()
+    web1 = made.hosts["web1"]
+    web1.slow("command", nth=web1._counts["command"] + 2)  # the first is the smoke test
+    made.pulse = Pulse(limits=lambda verb, args: Deadline(1.0) if verb == "command" else deadlines.of(verb, args))
+    if hang is None:
+        hook: Hook | Function = Hook(run=python("import time; time.sleep(600)"), **{when: "commit"})
+    else:
+        hook = function(when, "commit", hang)
+    made.hooks = Hooks((hook,), tmp_path)
+    outcome = made.deploy("v0.2.0")
+    told = [event.data["text"] for event in made.events if event.name == "note"]
+    if when == "after":
+        assert outcome.outcome == "live"
+        assert any("did not end" in text for text in told)
+        return
+    assert isinstance(outcome.error, Restored)
+    assert "did not end" in outcome.error.what
+    assert made.picture() == before
 
 
 def test_ctrl_c_cuts_what_a_function_has_hosts_do(tmp_path: Path) -> None:
