@@ -53,7 +53,7 @@ def test_a_new_post_is_a_draft_that_builds(tmp_path: Path, title: str) -> None:
     """Whatever the title holds, the front matter is YAML and reads back as it was typed."""
     path = new_post(tmp_path / "project", SITE, title, now=CLOCK)
     assert path.parent == tmp_path / "project/posts"
-    post = content.read_post(tmp_path / "project", path.relative_to(tmp_path / "project").as_posix(), SITE)
+    post, _ = content.read_text(path.read_bytes(), f"posts/{path.name}", content.POSTS, content.Settings.of(SITE))
     assert (post.title, post.draft) == (title, True)
     assert made(tmp_path, {}).drafts == (f"posts/{path.name}",)
 

@@ -3,13 +3,19 @@
 ::
 
     frontmatter   the lines between `---` to checked fields
-    content       files to frozen posts and pages
+    content       files to texts
+    inputs        listing and reading files; `sources` are all of one site, and what changed of them
+    reads         what is asked while something is made
+    views         the site as templates see it; notes what they ask
     markup        Markdown to HTML, one engine a process
-    pool          many texts through many processes, in order
+    bodies        rendered Markdown, kept for the next build
     assets        names to fingerprinted names
-    templates     Jinja2, with errors that name file and line
+    templates     Jinja2, with errors that name file and line; `layouts` are known without it
     feed          the Atom feed, the sitemap, robots.txt
-    pages         which page shows what
-    tree          one owner a URL, one writer of files
-    build         all of it, once; `output` puts it in place, `serve` does it again whenever `watching` tells
+    pages         which files there are, and how each kind is planned and made
+    share         what one process does of a build; `pool` and `worker` let several do it
+    build         one build: what changed, what follows from it, and no more
+    state         what a build leaves for the next
+    trees         two trees that take turns; `turns` builds into them, `tree` writes a new one
+    output        where a site is put; `serve` builds again whenever `watching` tells
 """

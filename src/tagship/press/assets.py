@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from posixpath import normpath
 
 from tagship.errors import ContentError
 from tagship.press import slugs
-from tagship.press.content import walk
 
 PREFIX = "/assets/"
 _REFERENCE = re.compile(
@@ -35,13 +34,19 @@ class Asset:
     source: str
 
 
-def read_assets(project: Path, folder: str, theme: Mapping[str, bytes]) -> dict[str, Asset]:
-    """The assets of `folder` (inside the project) over those of the theme, by plain name.
+def theme_assets() -> dict[str, bytes]:
+    """The theme's own assets, by name."""
+    folder = Path(__file__).parent / "theme" / "assets"
+    return {entry.name: entry.read_bytes() for entry in folder.iterdir() if entry.is_file()}
+
+
+def read_assets(project: Path, folder: str, names: Sequence[str]) -> dict[str, Asset]:
+    """The assets `names` (inside the project, below `folder`) over those of the theme, by plain name.
 
     Raises `ContentError` for a name that is no URL, and for a stylesheet that names what isn't there.
     """
-    contents = {name: (content, f"theme:{name}") for name, content in theme.items()}
-    for path in walk(project, folder):
+    contents = {name: (content, f"theme:{name}") for name, content in theme_assets().items()}
+    for path in names:
         name = PurePosixPath(path).relative_to(folder)
         if any(part.startswith(".") for part in name.parts):
             continue

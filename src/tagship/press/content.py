@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple, TypeAlias
 from zoneinfo import ZoneInfo
+
+import msgspec
 
 from tagship import config
 from tagship.errors import ContentError
-from tagship.press import frontmatter, slugs, urls
+from tagship.press import frontmatter, inputs, slugs, urls
 from tagship.press.frontmatter import Source
+from tagship.press.reads import digest
+
+walk = inputs.walk
+POSTS = "posts"
+PAGES = "pages"
 
 _SLUG_CURE = "one part of a URL: letters, digits and `-`; left out, it is made from the file's name"
 _PERMALINK_CURE = "a path on this site, such as /about/ or /notes/one.html"
@@ -21,32 +29,59 @@ _PAGE_KEYS = frozenset({"title", "layout", "draft", "summary", "permalink"})
 _DATED = re.compile(r"(\d{4}-\d{2}-\d{2})-(.+)\Z", re.S)
 
 
-@dataclass(frozen=True)
-class Post:
-    """A dated text; `date` is in the site's time zone."""
+class Text(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+    """One text of the site as its front matter tells it; its body is kept elsewhere."""
 
-    source: Source
+    name: str
+    """Its path inside the project."""
+    kind: str
+    """`posts` or `pages`."""
     title: str
     layout: str
-    date: dt.datetime
-    slug: str
     url: str
+    date: str = ""
+    """Of a post: the moment in the site's time zone, as ISO 8601."""
+    stamp: float = 0.0
+    """The same in seconds since 1970."""
     tags: tuple[str, ...] = ()
     draft: bool = False
     summary: str | None = None
+    is_template: bool = False
+    """A page whose body Jinja2 reads."""
+    first_line: int = 1
+    """The line of the file on which the body begins."""
+    lines: dict[str, int] = {}
+    """The line of the file on which each key of the front matter stands."""
+    file: bytes = b""
+    """The digest of the file."""
+    key: bytes = b""
+    """The digest of all that other pages can show of it, its body left out."""
+
+    def error(self, what: str, key: str = "", cure: str = "") -> ContentError:
+        """A `ContentError` at the line of `key`, or at the top when the key isn't there."""
+        return ContentError(
+            f"`{key}` {what}" if key else what, path=self.name, line=self.lines.get(key, 1), cure=cure
+        )
 
 
 @dataclass(frozen=True)
-class Page:
-    """An undated text with an address of its own; `is_template` for .html, whose body Jinja2 reads."""
+class Settings:
+    """What of tagship.yml decides how a text is read."""
 
-    source: Source
-    title: str
-    layout: str
-    url: str
-    is_template: bool
-    draft: bool = False
-    summary: str | None = None
+    posts: str
+    pages: str
+    permalink: str
+    zone: ZoneInfo
+
+    @classmethod
+    def of(cls, site: config.Site) -> Settings:
+        """Those of `site`."""
+        return cls(site.posts, f"{site.source}/pages", site.permalink, ZoneInfo(site.timezone))
+
+    @property
+    def key(self) -> bytes:
+        """Their digest."""
+        return digest("\0".join((self.posts, self.pages, self.permalink, str(self.zone))).encode())
 
 
 @dataclass(frozen=True)
@@ -62,34 +97,56 @@ def find(project: Path, folder: str, suffixes: frozenset[str]) -> Found:
     texts: list[str] = []
     others: list[str] = []
     for name in walk(project, folder):
-        if any(part.startswith(".") for part in PurePosixPath(name).relative_to(folder).parts) or name.endswith("~"):
-            continue
-        (texts if PurePosixPath(name).suffix.lower() in suffixes else others).append(name)
+        if not inputs.hidden(name, folder):
+            (texts if os.path.splitext(name)[1].lower() in suffixes else others).append(name)  # noqa: PTH122 - as in walk
     return Found(tuple(texts), tuple(others))
 
 
-def walk(project: Path, folder: str) -> Iterator[str]:
-    """The files below `project / folder`, as sorted paths inside the project; nothing if it isn't there.
+def read_text(data: bytes, name: str, kind: str, settings: Settings) -> tuple[Text, str]:
+    """A text of that kind from the bytes of its file, and its body.
 
-    Raises `ContentError` for a link that leads out of the project: it would publish what is not in the tag.
+    Raises `ContentError` with file, line and cure for anything that is wrong with it.
     """
-    root = project.resolve()
-    base = project / folder
-    if not base.is_dir():
-        return
-    for path in sorted(base.rglob("*"), key=lambda path: path.as_posix()):
-        name = path.relative_to(project).as_posix()
-        if path.is_symlink() and not path.resolve().is_relative_to(root):
-            raise ContentError("is a link that leads out of the project", path=name, cure="copy the file")
-        if path.is_file():
-            yield name
+    text, source = _read(data, name, kind, settings)
+    seen = msgspec.structs.replace(text, first_line=0, lines={})
+    return (
+        msgspec.structs.replace(text, file=digest(data), key=digest(msgspec.msgpack.encode(seen))),
+        source.body,
+    )
+
+
+class Written(NamedTuple):
+    """A text with all its lines and fields, for those who look at what was written: its URL, and its source."""
+
+    url: str
+    source: Source
+
+
+Post: TypeAlias = Written
+Page: TypeAlias = Written
 
 
 def read_post(project: Path, name: str, site: config.Site) -> Post:
-    """Read one post; raises `ContentError` with file, line and cure for anything that is wrong with it."""
-    source = frontmatter.read(project / name, name)
+    """One post as it was written; raises `ContentError`."""
+    text, source = _read((project / name).read_bytes(), name, POSTS, Settings.of(site))
+    return Post(text.url, source)
+
+
+def read_page(project: Path, name: str, folder: str) -> Page:
+    """One page below `folder` as it was written; raises `ContentError`."""
+    settings = Settings("", folder, "/{slug}/", ZoneInfo("UTC"))  # a page needs no more
+    text, source = _read((project / name).read_bytes(), name, PAGES, settings)
+    return Page(text.url, source)
+
+
+def _read(data: bytes, name: str, kind: str, settings: Settings) -> tuple[Text, Source]:
+    source = frontmatter.parse(data, name)
+    return (_read_post(source, settings) if kind == POSTS else _read_page(source, settings)), source
+
+
+def _read_post(source: Source, settings: Settings) -> Text:
     frontmatter.check_keys(source, _POST_KEYS)
-    zone = ZoneInfo(site.timezone)
+    name, zone = source.name, settings.zone
     stem = PurePosixPath(name).stem
     dated = _DATED.match(stem)
     title = _title(source)
@@ -106,26 +163,29 @@ def read_post(project: Path, name: str, site: config.Site) -> Post:
                 cure=f"rename the file, or give a slug: {slugs.slugify(slug)}",
             )
     url = frontmatter.text_of(source, "permalink", urls.problem_of, cure=_PERMALINK_CURE) or urls.permalink(
-        site.permalink, date, slug
+        settings.permalink, date, slug
     )
-    return Post(
-        source=source,
+    return Text(
+        name=name,
+        kind=POSTS,
         title=title,
         layout=frontmatter.text_of(source, "layout") or "post",
-        date=date,
-        slug=slug,
         url=url,
+        date=date.isoformat(),
+        stamp=date.timestamp(),
         tags=_tags(source),
         draft=frontmatter.flag_of(source, "draft"),
         summary=frontmatter.text_of(source, "summary"),
+        first_line=source.first_line,
+        lines=source.lines,
     )
 
 
-def read_page(project: Path, name: str, folder: str) -> Page:
-    """Read one page below `folder`: about.md answers /about/, a folder's index.md the folder's own address."""
-    source = frontmatter.read(project / name, name)
+def _read_page(source: Source, settings: Settings) -> Text:
+    """about.md answers /about/, a folder's index.md the folder's own address."""
     frontmatter.check_keys(source, _PAGE_KEYS)
-    inside = PurePosixPath(name).relative_to(folder).with_suffix("")
+    name = source.name
+    inside = PurePosixPath(name).relative_to(settings.pages).with_suffix("")
     parts = inside.parts[:-1] if inside.name == "index" else inside.parts
     url = frontmatter.text_of(source, "permalink", urls.problem_of, cure=_PERMALINK_CURE) or "".join(
         ["/", *(f"{p}/" for p in parts)]
@@ -133,14 +193,17 @@ def read_page(project: Path, name: str, folder: str) -> Page:
     wrong = urls.problem_of(url)
     if wrong:
         raise ContentError(f"its address {url}: {wrong}", path=name, line=1, cure="rename it, or give a permalink")
-    return Page(
-        source=source,
+    return Text(
+        name=name,
+        kind=PAGES,
         title=_title(source),
         layout=frontmatter.text_of(source, "layout") or "page",
         url=url,
         is_template=name.lower().endswith(".html"),
         draft=frontmatter.flag_of(source, "draft"),
         summary=frontmatter.text_of(source, "summary"),
+        first_line=source.first_line,
+        lines=source.lines,
     )
 
 

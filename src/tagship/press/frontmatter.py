@@ -7,7 +7,6 @@ import difflib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -15,7 +14,7 @@ from tagship import yamltext
 from tagship.errors import ContentError
 
 MAX_BYTES = 4_000_000
-"""No post that a person writes is larger; a hostile one is refused before it is read."""
+"""No post that a person writes is larger; a hostile one is refused before it is parsed."""
 
 _END = re.compile(r"^(?:---|\.\.\.)[ \t]*$", re.M)
 
@@ -38,16 +37,14 @@ class Source:
         )
 
 
-def read(path: Path, name: str) -> Source:
-    """Read and split the file at `path`, called `name` in messages.
+def parse(data: bytes, name: str) -> Source:
+    """Split the bytes of a file called `name` in messages.
 
     Raises `ContentError` for a file that is too large, not UTF-8, without front matter or with front matter that
     is not closed, not YAML or not a mapping.
     """
-    size = path.stat().st_size
-    if size > MAX_BYTES:
-        raise ContentError(f"is {size:,} bytes; at most {MAX_BYTES:,} are taken", path=name, cure="split it")
-    data = path.read_bytes()
+    if len(data) > MAX_BYTES:
+        raise ContentError(f"is larger than {MAX_BYTES:,} bytes", path=name, cure="split it")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -63,7 +60,7 @@ _DATE_CURE = "write: {key}: 2026-11-30, or {key}: 2026-11-30 09:30, with a zone 
 
 
 def split(text: str, name: str) -> Source:
-    """`read` for a text that is in memory already; its lines end with `\\n`."""
+    """`parse` for a text that is decoded already; its lines end with `\\n`."""
     head, newline, rest = text.partition("\n")
     if head.rstrip() != "---":
         raise ContentError(

@@ -19,11 +19,12 @@ from pathlib import Path
 
 from tagship import config
 from tagship.errors import UsageError
-from tagship.press.build import BuildReport, build
+from tagship.press import turns
+from tagship.press.build import Ask, BuildReport, build
+from tagship.press.turns import Turns
 
 FOLDER = "build"
-LINK = "site"
-_TREE = "site."
+LINK = turns.LINK
 
 
 def publish(
@@ -33,6 +34,7 @@ def publish(
     clock: datetime,
     drafts: bool = False,
     future: bool = False,
+    workers: int | None = None,
     out: Path | None = None,
 ) -> BuildReport:
     """Build the site and put it at `build/site`, or into the folder `out`.
@@ -42,7 +44,10 @@ def publish(
     """
     with _alone(project) as folder:
         if out is None:
-            return _to_link(project, folder, site, clock, drafts, future)
+            link = folder / LINK
+            if link.exists() and not link.is_symlink():
+                raise UsageError("is no link of ours", where=f"{FOLDER}/{LINK}", cure="inv clean, or move it away")
+            return Turns(folder).build(Ask(project.resolve(), site, clock, drafts, future, workers)).report
         return _to_folder(project, folder, out, site, clock, drafts, future)
 
 
@@ -55,23 +60,6 @@ def clean(project: Path) -> bool:
         return False
     shutil.rmtree(folder)
     return True
-
-
-def _to_link(
-    project: Path, folder: Path, site: config.Site, clock: datetime, drafts: bool, future: bool
-) -> BuildReport:
-    link = folder / LINK
-    if link.exists() and not link.is_symlink():
-        raise UsageError("is no link of ours", where=f"{FOLDER}/{LINK}", cure="inv clean, or move it away")
-    tree = folder / f"{_TREE}{secrets.token_hex(4)}"
-    report = build(project, tree, site, clock=clock, drafts=drafts, future=future)
-    fresh = folder / f".{LINK}.{secrets.token_hex(4)}"
-    fresh.symlink_to(tree.name)
-    fresh.rename(link)
-    for older in folder.glob(f"{_TREE}*"):
-        if older != tree:
-            shutil.rmtree(older, ignore_errors=True)
-    return report
 
 
 def _to_folder(

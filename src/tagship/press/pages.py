@@ -1,166 +1,286 @@
-"""Which page shows what: values for the templates, and the list of pages a site consists of."""
+"""Which files a site consists of, and how each is made: a kind of file plans and makes its own.
+
+`plan` is cheap and total: every file of that kind with its path and its key, the digest of all that it is handed.
+`make` gives the bytes; what it asks for beyond that is noted by the views.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from markupsafe import Markup
+import msgspec
 
 from tagship import config
 from tagship.errors import ContentError
-from tagship.press import slugs
-from tagship.press.content import Page, Post
+from tagship.press import feed, urls
+from tagship.press.content import Text
+from tagship.press.planned import Planned
+from tagship.press.reads import digest
+from tagship.press.views import Article, Asked, Views
+
+if TYPE_CHECKING:
+    from tagship.press.templates import Templates
 
 
 @dataclass(frozen=True)
-class Tag:
-    """A tag as templates see it."""
+class Tools:
+    """What files are made with."""
 
-    name: str
-    url: str
-    count: int
+    views: Views
+    templates: Templates
+    source: Callable[[Text], str]
+    """The body of a text as it was written."""
 
-
-@dataclass(frozen=True)
-class Article:
-    """A rendered post as templates see it; `content` is trusted HTML, `summary` plain text."""
-
-    title: str
-    url: str
-    date: dt.datetime
-    tags: tuple[Tag, ...]
-    summary: str
-    content: Markup
-    draft: bool
-    source: str
-    layout: str
+    def page(self, planned: Planned, layout: str, values: Mapping[str, Any]) -> bytes:
+        text = self.templates.render(layout, planned.owner, {"url": planned.url, **values})
+        return text.encode()
 
 
-@dataclass(frozen=True)
-class Output:
-    """One page to be made: the template, what it is filled with, its path and what it comes from."""
+class Kind(Protocol):
+    """One kind of file."""
 
-    layout: str
-    url: str
-    owner: str
-    values: Mapping[str, Any]
-    date: dt.datetime | None = None
-    in_sitemap: bool = True
+    def plan(self, views: Views) -> Iterator[Planned]:
+        """Every file of this kind."""
+        ...
 
-
-def tags_of(posts: Sequence[Post]) -> dict[str, Tag]:
-    """Every spelling of every tag to one `Tag` each: `Python` and `python` are one, called as the oldest post does.
-
-    Raises `ContentError` when two different tags would have one address.
-    """
-    names: dict[str, str] = {}
-    by_slug: dict[str, tuple[str, Post]] = {}
-    counts: dict[str, int] = {}
-    for post in sorted(posts, key=lambda post: (post.date, post.url)):
-        for tag in {tag.casefold(): tag for tag in post.tags}.values():
-            slug = slugs.slugify(tag)
-            name, first = by_slug.setdefault(slug, (tag, post))
-            if name.casefold() != tag.casefold():
-                raise post.source.error(
-                    f"the tag `{tag}` has the address of `{name}` in {first.source.name}: /tags/{slug}/",
-                    "tags",
-                    "write both alike, or rename one",
-                )
-            counts[slug] = counts.get(slug, 0) + 1
-        names.update({tag: slugs.slugify(tag) for tag in post.tags})
-    made = {slug: Tag(name, f"/tags/{slug}/", counts[slug]) for slug, (name, _) in by_slug.items()}
-    return {spelling: made[slug] for spelling, slug in names.items()}
+    def make(self, tools: Tools, planned: Planned) -> bytes:
+        """The bytes of one of them; raises `ContentError`."""
+        ...
 
 
-def outputs(site: config.Site, articles: Sequence[Article], tags: Sequence[Tag]) -> Iterator[Output]:
-    """Every page made from posts; `articles` are newest first, `tags` sorted by name."""
-    for index, article in enumerate(articles):
-        newer = articles[index - 1] if index else None
-        older = articles[index + 1] if index + 1 < len(articles) else None
-        yield Output(
-            article.layout,
-            article.url,
-            article.source,
-            {
-                "title": article.title,
-                "summary": article.summary,
-                "content": article.content,
-                "post": article,
-                "newer": newer,
-                "older": older,
-            },
-            date=article.date,
-        )
-    yield from _index(site, articles)
-    yield _listing("archive", "Archive", "/archive/", years=_by_year(articles))
-    yield _listing("tags", "Tags", "/tags/", tags=tags)
-    for tag in tags:
-        tagged = [article for article in articles if tag in article.tags]
-        yield _listing("tag", tag.name, tag.url, tag=tag, years=_by_year(tagged))
-    yield Output(
-        "404", "/404.html", "the page for a wrong address", {"title": "Not found", "summary": ""}, in_sitemap=False
-    )
+class Posts:
+    """A page for each post, with its neighbours in time."""
+
+    def plan(self, views: Views) -> Iterator[Planned]:
+        articles = views.articles(views.model.posts)
+        keys = [b"", *(article.key_ for article in articles), b""]
+        for index, article in enumerate(articles):
+            key = digest(b"".join((keys[index], b"<", keys[index + 1], b">", keys[index + 2])))
+            date = article.text_.date
+            yield _page("posts", article.source, article.url, article.source, key, date=date)
+
+    def make(self, tools: Tools, planned: Planned) -> bytes:
+        views = tools.views
+        posts = views.model.posts
+        index = views.places[planned.arg]
+        article = views.article(posts[index])
+        values = {
+            "title": article.title,
+            "summary": article.summary,
+            "content": article.content,
+            "post": article,
+            "newer": views.article(posts[index - 1]) if index else None,
+            "older": views.article(posts[index + 1]) if index + 1 < len(posts) else None,
+        }
+        return tools.page(planned, article.layout, values)
 
 
-def page_output(page: Page, content: Markup, lead: str) -> Output:
-    """A page that somebody wrote."""
-    summary = page.summary or lead
-    return Output(
-        page.layout, page.url, page.source.name, {"title": page.title, "summary": summary, "content": content}
-    )
+class Pages:
+    """The pages that somebody wrote: Markdown, or a template of their own."""
+
+    def plan(self, views: Views) -> Iterator[Planned]:
+        for text in views.model.pages:
+            # Only the body of a template is read here; that of Markdown is rendered, and noted.
+            key = digest(text.key + (text.file if text.is_template else b""))
+            yield _page("pages", text.name, text.url, text.name, key)
+
+    def make(self, tools: Tools, planned: Planned) -> bytes:
+        views = tools.views
+        text = views.by_name[planned.arg]
+        if text.is_template:
+            posts = Asked(views.reads, "posts", lambda: views.articles(views.model.posts))
+            values = {"page": text, "posts": posts, "url": text.url}
+            body, lead = tools.templates.render_body(text, tools.source(text), values), ""
+        else:
+            body, lead = views.content(text.name), views.lead(text.name)
+        summary = text.summary or lead
+        return tools.page(planned, text.layout, {"title": text.title, "summary": summary, "content": body})
 
 
-def _index(site: config.Site, articles: Sequence[Article]) -> Iterator[Output]:
-    chunks = [articles[at : at + site.paginate] for at in range(0, len(articles), site.paginate)] or [[]]
-    addresses = ["/", *(f"/page/{number}/" for number in range(2, len(chunks) + 1))]
-    for index, chunk in enumerate(chunks):
-        yield Output(
-            "index",
-            addresses[index],
-            "the list of posts",
-            {
-                "title": "" if index == 0 else f"Page {index + 1}",
-                "summary": site.description,
-                "posts": chunk,
-                "number": index + 1,
-                "count": len(chunks),
-                "newer": addresses[index - 1] if index else None,
-                "older": addresses[index + 1] if index + 1 < len(chunks) else None,
-            },
-        )
+class Index:
+    """The list of posts, some on each page."""
+
+    def plan(self, views: Views) -> Iterator[Planned]:
+        posts, size = views.model.posts, views.config.paginate
+        count = _pages_of(len(posts), size)
+        for number in range(count):
+            chunk = views.articles(posts[number * size : (number + 1) * size])
+            key = _key_of(chunk, f"{number} {count}")
+            yield _page("index", str(number), _turned(number), "the list of posts", key)
+
+    def make(self, tools: Tools, planned: Planned) -> bytes:
+        views = tools.views
+        posts, size = views.model.posts, views.config.paginate
+        count, number = _pages_of(len(posts), size), int(planned.arg)
+        values = {
+            "title": f"Page {number + 1}" if number else "",
+            "summary": views.site.description,
+            "posts": views.articles(posts[number * size : (number + 1) * size]),
+            "number": number + 1,
+            "count": count,
+            "newer": _turned(number - 1) if number else None,
+            "older": _turned(number + 1) if number + 1 < count else None,
+        }
+        return tools.page(planned, "index", values)
 
 
-def _listing(layout: str, title: str, url: str, **values: Any) -> Output:
-    return Output(layout, url, f"the page {url}", {"title": title, "summary": "", **values})
+class Archive:
+    """All posts, by year."""
+
+    def plan(self, views: Views) -> Iterator[Planned]:
+        yield _listing("archive", "", "/archive/", views.posts_key)
+
+    def make(self, tools: Tools, planned: Planned) -> bytes:
+        years = by_year(tools.views.articles(tools.views.model.posts))
+        return tools.page(planned, "archive", {"title": "Archive", "summary": "", "years": years})
 
 
-def _by_year(articles: Sequence[Article]) -> list[tuple[int, list[Article]]]:
+class Tags:
+    """All tags, and a page for each with its posts by year."""
+
+    def plan(self, views: Views) -> Iterator[Planned]:
+        yield _listing("tags", "", "/tags/", views.answer("tags"))
+        for tag in views.all_tags:
+            key = _key_of(views.articles(views.tagged[tag.slug]), tag.name)
+            yield _listing("tags", tag.slug, tag.url, key)
+
+    def make(self, tools: Tools, planned: Planned) -> bytes:
+        views = tools.views
+        if not planned.arg:
+            return tools.page(planned, "tags", {"title": "Tags", "summary": "", "tags": views.all_tags})
+        tag = views.tag(planned.arg)
+        years = by_year(views.articles(views.tagged[planned.arg]))
+        return tools.page(planned, "tag", {"title": tag.name, "summary": "", "tag": tag, "years": years})
+
+
+class NotFound:
+    """The page for a wrong address."""
+
+    def plan(self, views: Views) -> Iterator[Planned]:  # noqa: ARG002 - it shows nothing of the site
+        yield _page("404", "", "/404.html", "the page for a wrong address", b"", listed=False)
+
+    def make(self, tools: Tools, planned: Planned) -> bytes:
+        return tools.page(planned, "404", {"title": "Not found", "summary": ""})
+
+
+class Feed:
+    """The Atom feed of the newest posts."""
+
+    def plan(self, views: Views) -> Iterator[Planned]:
+        newest = views.articles(views.model.posts[: views.config.feed_posts])
+        key = _key_of(newest, msgspec.json.encode(views.config).decode())
+        yield Planned("feed.xml", "feed", "", key, owner="the feed")
+
+    def make(self, tools: Tools, planned: Planned) -> bytes:  # noqa: ARG002 - there is one
+        views = tools.views
+        newest = views.articles(views.model.posts[: views.config.feed_posts])
+        if not newest:
+            views.reads.note("clock")
+        entries = [
+            feed.Entry(a.title, a.url, a.date, a.summary, str(a.content), tuple(tag.name for tag in a.tags))
+            for a in newest
+        ]
+        return feed.atom(views.config, entries, views.model.clock)
+
+
+class Sitemap:
+    """The list of all pages, and robots.txt, which says where it is. Its plan wants `views.listed`."""
+
+    def plan(self, views: Views) -> Iterator[Planned]:
+        key = digest(msgspec.json.encode((views.config.url, views.listed)))
+        yield Planned("sitemap.xml", "sitemap", "sitemap", key, owner="the sitemap")
+
+    def make(self, tools: Tools, planned: Planned) -> bytes:
+        if planned.arg == "robots":
+            return feed.robots(tools.views.config)
+        return feed.sitemap(tools.views.config, tools.views.listed)
+
+
+KINDS: Mapping[str, Kind] = {
+    "posts": Posts(),
+    "pages": Pages(),
+    "index": Index(),
+    "archive": Archive(),
+    "tags": Tags(),
+    "404": NotFound(),
+    "feed": Feed(),
+    "sitemap": Sitemap(),
+}
+"""Every kind of file that is made; assets and static files are copied."""
+
+
+def robots(site: config.Site) -> Planned:
+    """robots.txt, where the project has none of its own."""
+    return Planned("robots.txt", "sitemap", "robots", digest(site.url.encode()), owner="robots.txt")
+
+
+def listed(planned: Sequence[Planned]) -> list[tuple[str, dt.datetime | None]]:
+    """What the sitemap holds of `planned`, sorted."""
+    found = [(one.url, dt.datetime.fromisoformat(one.date) if one.date else None) for one in planned if one.listed]
+    return sorted(found, key=lambda pair: pair[0])
+
+
+def by_year(articles: Sequence[Article]) -> list[tuple[int, list[Article]]]:
+    """Posts by the year of their date, in the order they come in."""
     years: dict[int, list[Article]] = {}
     for article in articles:
         years.setdefault(article.date.year, []).append(article)
     return list(years.items())
 
 
-def newest_first(posts: Sequence[Post]) -> list[Post]:
+def newest_first(posts: Sequence[Text]) -> list[Text]:
     """Posts by date, then address: never by the order of files on a disk."""
-    return sorted(posts, key=lambda post: (post.date, post.url), reverse=True)
+    return sorted(posts, key=lambda post: (post.stamp, post.url), reverse=True)
 
 
-def check_unique(posts: Sequence[Post], pages: Sequence[Page]) -> None:
+def check_unique(texts: Sequence[Text]) -> None:
     """Raise `ContentError` naming both files when two texts have one address."""
     seen: dict[str, str] = {}
-    texts: list[Post | Page] = [*posts, *pages]
-    for text in sorted(texts, key=lambda text: text.source.name):
-        name = text.source.name
-        first = seen.setdefault(text.url.casefold(), name)
-        if first != name:
-            key = "permalink" if "permalink" in text.source.lines else "slug"
+    for text in sorted(texts, key=lambda text: text.name):
+        first = seen.setdefault(text.url.casefold(), text.name)
+        if first != text.name:
+            key = "permalink" if "permalink" in text.lines else "slug"
             raise ContentError(
                 f"has the address {text.url}, and so has {first}",
-                path=name,
-                line=text.source.lines.get(key, 1),
+                path=text.name,
+                line=text.lines.get(key, 1),
                 cure="give one of them another slug or permalink",
             )
+
+
+def check_tags(views: Views) -> None:
+    """Raise `ContentError` when two different tags would have one address."""
+    first: dict[str, tuple[str, str]] = {}
+    for text in reversed(views.model.posts):
+        for tag in text.tags:
+            slug = views.slugs[tag]
+            name, where = first.setdefault(slug, (tag, text.name))
+            if name.casefold() != tag.casefold():
+                raise text.error(
+                    f"the tag `{tag}` has the address of `{name}` in {where}: /tags/{slug}/",
+                    "tags",
+                    "write both alike, or rename one",
+                )
+
+
+def _page(kind: str, arg: str, url: str, owner: str, key: bytes, *, date: str = "", listed: bool = True) -> Planned:
+    return Planned(urls.file_of(url), kind, arg, key, url, owner, date, listed)
+
+
+def _listing(kind: str, arg: str, url: str, key: bytes) -> Planned:
+    return _page(kind, arg, url, f"the page {url}", key)
+
+
+def _pages_of(posts: int, size: int) -> int:
+    return max(1, -(-posts // size))
+
+
+def _turned(number: int) -> str:
+    return f"/page/{number + 1}/" if number else "/"
+
+
+def _key_of(articles: Sequence[Article], also: str) -> bytes:
+    return digest(b"".join((*(article.key_ for article in articles), also.encode())))

@@ -57,25 +57,17 @@ class Tree:
         self.out.parent.mkdir(parents=True, exist_ok=True)
         self.root = Path(tempfile.mkdtemp(prefix=f".{self.out.name}.", dir=self.out.parent))
         self.root.chmod(0o755)
-        self.made = {self.root}
         return self
 
     def __exit__(self, *_: object) -> None:
         shutil.rmtree(self.root, ignore_errors=True)
 
-    def write(self, path: str, content: bytes) -> None:
-        """Write one file, mode 0644 whatever the umask, and the folders it needs, 0755."""
-        target = self.root / path
-        self.folder(target.parent)
-        target.write_bytes(content)
-        target.chmod(0o644)
+    def holds(self, _name: str, _wanted: bytes) -> bool:
+        """Nothing is there before it is written."""
+        return False
 
-    def folder(self, path: Path) -> None:
-        if path not in self.made:
-            self.folder(path.parent)
-            path.mkdir()
-            path.chmod(0o755)
-            self.made.add(path)
+    def begin(self) -> None:
+        """Nothing has to be done."""
 
     def finish(self) -> None:
         """Put the tree into its place; raises `OSError` when something is there already."""

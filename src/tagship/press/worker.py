@@ -1,34 +1,57 @@
-"""The other end of `pool`: reads one share of texts from standard input, writes what became of them."""
+"""The other end of `pool`: does what its parent says, step by step, and answers over its standard streams."""
 
 from __future__ import annotations
 
+import gc
 import pickle
 import signal
+import struct
 import sys
-from collections.abc import Sequence
+from typing import Any, BinaryIO, cast
 
-from tagship.errors import ContentError
-from tagship.press.markup import Engine, Links, Rendered, Text
-from tagship.press.pool import Problem
+from tagship.press.share import Order, Share
+
+SILENT = frozenset({"know", "learn"})
+"""Steps that nobody waits for an answer to."""
 
 
-def render_share(texts: Sequence[Text], links: Links) -> list[Rendered | Problem]:
-    """Render `texts` in order, up to and including the first that has a problem."""
-    engine = Engine(links)
-    done: list[Rendered | Problem] = []
-    for text in texts:
-        try:
-            done.append(engine.render(text))
-        except ContentError as error:
-            return [*done, Problem(error.what, text.name, error.line, error.cure)]
-    return done
+def send(stream: BinaryIO, value: object) -> None:
+    """Write one message: its length in eight bytes, then a pickle."""
+    data = pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
+    stream.write(struct.pack(">Q", len(data)))
+    stream.write(data)
+    stream.flush()
+
+
+def receive(stream: BinaryIO) -> object:
+    """Read one message; raises `EOFError` when the other side is gone."""
+    head = stream.read(8)
+    if len(head) < 8:
+        raise EOFError
+    (length,) = struct.unpack(">Q", head)
+    data = stream.read(length)
+    if len(data) < length:
+        raise EOFError
+    return pickle.loads(data)  # noqa: S301 - a private pipe between a process of ours and its own child
 
 
 def main() -> None:
-    """Serve one order; Ctrl-C reaches the whole group of processes, and the parent decides what it means."""
+    """Serve one build; Ctrl-C reaches the whole group of processes, and the parent decides what it means."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    texts, links = pickle.loads(sys.stdin.buffer.read())  # noqa: S301 - our own parent's order, over a private pipe
-    sys.stdout.buffer.write(pickle.dumps(render_share(texts, links)))
+    gc.freeze()
+    commands, answers = sys.stdin.buffer, sys.stdout.buffer
+    share = Share(*cast(tuple[Order, str], receive(commands)))
+    while True:
+        try:
+            step, *args = cast(tuple[Any, ...], receive(commands))
+        except EOFError:
+            return
+        try:
+            answer = getattr(share, step)(*args)
+        except Exception as error:
+            answer = error
+        if step not in SILENT:
+            send(answers, answer)
 
 
 if __name__ == "__main__":
