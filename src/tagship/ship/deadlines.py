@@ -29,8 +29,9 @@ WORK = 1800.0
 COMMAND = 3600.0
 """Seconds for a command of the project's own, for which tagship.yml has no time."""
 
-ADDED = ("wait", "drain")
-"""Arguments in seconds which the verb is allowed on top: it was asked to wait."""
+ADDED = {"wait": 1, "drain": 2}
+"""Arguments in seconds which the verb is allowed on top, so often: it was asked to wait. After a drain, systemd gives
+a unit as long once more to end."""
 
 VERBS: Mapping[str, Deadline] = {
     "survey": Deadline(120.0),
@@ -88,7 +89,7 @@ VERBS: Mapping[str, Deadline] = {
 def of(verb: str, args: Mapping[str, Any]) -> Deadline:
     """The deadline of `verb`; what its arguments have it wait for is added."""
     found = VERBS.get(verb, Deadline(LOOK))
-    more = sum(float(args[name]) for name in ADDED if isinstance(args.get(name), int | float))
+    more = sum(times * float(args[name]) for name, times in ADDED.items() if isinstance(args.get(name), int | float))
     limits = args.get("limits")
     more += float(limits["deadline"]) if isinstance(limits, Mapping) else 0.0
     return Deadline(found.seconds + more, found.by_progress)
