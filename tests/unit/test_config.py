@@ -77,7 +77,7 @@ def test_the_annotated_file_holds_every_key() -> None:
     structs = [Config, config.App, config.Probe, config.Shared, config.Site, config.Author]
     structs += [config.Target, config.Stage, config.Host, config.Unit, config.Service, config.Nginx, config.Tls]
     structs += [config.Rollout, config.Hook, config.Notify, config.Schema, config.SchemaLimits]
-    structs += [config.Check, config.Ignored]
+    structs += [config.Check, config.Ignored, config.Markup]
     assert set(found) == {(s.__name__, name) for s in structs for name in s.__struct_fields__}
 
 

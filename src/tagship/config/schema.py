@@ -124,6 +124,16 @@ class Check(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     ignore: tuple[Ignored, ...] = ()
 
 
+class Markup(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How Markdown becomes HTML."""
+
+    engine: Literal["python-markdown", "commonmark"] = "python-markdown"
+    untrusted: bool = False
+    """Whether others write here, so that HTML which could run something is taken out."""
+    math: bool = False
+    """Whether `$` begins a formula."""
+
+
 class Site(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The press: from the tag."""
 
@@ -141,6 +151,7 @@ class Site(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     posts: str = "posts"
     source: str = "site"
     """The folder with templates/, assets/ and pages/."""
+    markup: Markup = Markup()
     redirects: dict[str, str] = {}
     """Old URL to new one: from a path that the site doesn't have, to a path that it has or to a whole URL."""
     check: Check = Check()
