@@ -292,7 +292,9 @@ class Warden:
         """Journal that a step failed; the problem says what stands now and how to go on."""
         down, where = self._job["down"], "{}/{}".format(database, step)
         why = problem.what
-        self._note("broken", database, step, down=down, partly=partly, why=why)
+        self._note(
+            "broken", database, step, digest=self._steps[database, step]["digest"], down=down, partly=partly, why=why
+        )
         problem.what = "{} {} failed: {}".format("reversing" if down else "migrating", where, why)
         done = problem.data.get("done")
         if not partly:
