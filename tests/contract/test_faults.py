@@ -23,7 +23,7 @@ from tagship.config import Argv
 from tagship.errors import Degraded, HostRefused, LinkLost, Overdue, Restored
 from tagship.events import Event
 from tagship.host import boot
-from tagship.ship import changing, deadlines
+from tagship.ship import changing, deadlines, looking
 from tagship.ship.deadlines import Deadline
 from tagship.ship.fleet import Pulse
 from tagship.ship.link import AgentLink, Channel
@@ -265,6 +265,21 @@ def test_a_stopped_sshd_is_refused_in_time(tmp_path: Path, monkeypatch: pytest.M
                 ssh_transport(server).connect(["true"])
         finally:
             os.kill(server.process.pid, signal.SIGCONT)
+
+
+@pytest.mark.parametrize("way", ["local"], indirect=True)
+def test_a_host_that_was_emptied_hides_no_drift_of_the_others(way: Way) -> None:
+    """A new disk in one host: that is told, and what was changed on the others too. Nothing anywhere is refused."""
+    way.names = ["web1", "web2"]
+    with way.fleet() as fleet, pytest.raises(HostRefused, match="nothing to verify"):
+        looking.verify(fleet)
+    way.names = ["web1"]
+    way.deploy("v1")
+    (way.root("web1") / "releases" / "0001-v1" / "evil").touch()
+    way.names = ["web1", "web2"]
+    with way.fleet() as fleet:
+        found = [(drift.host, drift.path) for drift in looking.verify(fleet)]
+    assert found == [("web1", "evil"), ("web2", "current")]
 
 
 def test_a_shell_that_talks_first_is_told_as_such() -> None:

@@ -70,17 +70,21 @@ class Drift:
 def verify(fleet: Fleet, outfits: Mapping[str, Sequence[Titled]] = MappingProxyType({})) -> tuple[Drift, ...]:
     """Compare all releases on each host, and what they live by, with what was recorded; empty if all is as it was.
 
-    `outfits` are the titles and rows of what `fab setup` made, by host. Raises `HostRefused`, also where there is
-    nothing to verify.
+    `outfits` are the titles and rows of what `fab setup` made, by host. A host with nothing on it differs from the
+    others by that. Raises `HostRefused`, also where no host has anything.
     """
+    empty = {host for host, survey in fleet.surveys.items() if survey.current is None and not survey.releases}
+    if empty == fleet.surveys.keys():
+        what = "nothing is current, so there is nothing to verify"
+        raise HostRefused(what, host=next(iter(empty)), cure="fab deploy")
     fleet.equip(fleet.hosts, boot.VERIFY)
     if outfits:
         fleet.equip(fleet.hosts, boot.OUTFIT)
 
     def check(host: str) -> tuple[Drift, ...]:
         survey = fleet.surveys[host]
-        if survey.current is None and not survey.releases:
-            raise HostRefused("nothing is current, so there is nothing to verify", host=host, cure="fab deploy")
+        if host in empty:
+            return (Drift(host, "", "current", "nothing is live here: the next fab deploy takes it along"),)
         found = []
         for release in survey.releases:
             answer = fleet.ask(host, "verify", {"release": release.id})
