@@ -19,10 +19,10 @@ def lock(context: Context, args: Args) -> dict[str, Any]:
     layout = context.layout
     for path in layout.folders():
         _make(path, access.of_folder(layout, path), units=layout.ready is not None)
-    if verb != "deploy":
-        reserve.give_early(layout)
     context.lock.take(owner, release, verb)
     try:
+        if verb != "deploy":
+            reserve.give_early(layout)
         number = args.raw().get("change")
         number = 1 + last_change(context.journal.rows()) if number is None else int(args.number("change", 1))
         context.change = Change(number, verb, release, survey.read_current(layout)[1])

@@ -139,6 +139,20 @@ def test_going_back_needs_no_room(small: Host, unit: str) -> None:
     assert len(names(small.path("state", "reserve"))) == 16
 
 
+def test_who_loses_the_lock_takes_no_room_of_the_holder_s(small: Host) -> None:
+    """What was set aside is there for who goes back; somebody who may not even begin has no use for it."""
+    holder = small.locked()
+    resize(small, f"size={used(small)[0] + (64 << 10)}")
+    loser = small.connect()
+    small.survey(loser)
+    with pytest.raises(AgentError, match="locked by ann"):
+        loser.ask("lock", owner="bob", release=None, verb="rollback")
+    assert len(names(small.path("state", "reserve"))) == 16
+    holder.ask("unlock")
+    loser.ask("lock", owner="bob", release=None, verb="rollback")
+    assert not small.path("state", "reserve").exists()
+
+
 def test_a_read_only_filesystem_is_named(small: Host) -> None:
     """Nothing can be changed; the message says why, and what to do."""
     small.locked().hang_up()
