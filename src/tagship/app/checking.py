@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -15,9 +16,13 @@ from tagship.events import Event, Listener, note
 if TYPE_CHECKING:
     from tagship.press.checks.findings import Finding
     from tagship.press.checks.running import Checked
+    from tagship.press.checks.site import Site as BuiltSite
 
 BUILD = "build"
 """The folder that a check builds in: on the disk of the project, so that nothing has to be copied."""
+
+SHOWN = "build/site"
+"""How the built folder is called in messages: where `inv build` would put it."""
 
 REFUSED = 3
 """The exit code where there are errors: nothing was changed, and this must not be published."""
@@ -48,10 +53,15 @@ def check_tag(folder: Path, stage_name: str, tag: str | None, *, listener: Liste
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a check of the site is asked for beyond what it always looks at."""
+    """What a check of the site is asked for beyond what it always looks at.
+
+    `record` adds what the site publishes to its ledger of URLs; `sarif` is a file that gets the findings too.
+    """
 
     drafts: bool = False
     future: bool = False
+    record: bool = False
+    sarif: Path | None = None
 
 
 def check_site(folder: Path, wanted: Wanted, *, listener: Listener) -> dict[str, Any]:
@@ -61,18 +71,16 @@ def check_site(folder: Path, wanted: Wanted, *, listener: Listener) -> dict[str,
     """
     from tagship.press.checks import running  # Markdown, Jinja2 and the parser: only where a site is checked
 
+    if wanted.record and (wanted.drafts or wanted.future):
+        raise UsageError("records what is released", where="--record", cure="leave --drafts and --future out")
     project = open_project(folder)
     running.check_codes(project.site)
-    place = project.root / BUILD
-    try:
-        place.mkdir(exist_ok=True)
-        scratch_folder = tempfile.TemporaryDirectory(prefix=".check-", dir=place)
-    except OSError as error:
-        raise UsageError(f"can't be written: {error.strerror}", where=BUILD, cure="make it yours (chown)") from None
-    with scratch_folder as scratch:
-        checked = _checked(project, Path(scratch), wanted)
+    with _scratch(project) as scratch:
+        checked = _checked(project, Path(scratch), wanted, listener)
     for finding in checked.findings:
         listener(Event("problem", "", row_of(finding)))
+    if wanted.sarif is not None:
+        _write_sarif(wanted.sarif, checked)
     note(listener, _summed_up(checked))
     bad = checked.errors > 0
     return {
@@ -90,27 +98,55 @@ def row_of(finding: Finding) -> Mapping[str, Any]:
     return {**asdict(finding), "severity": finding.severity}
 
 
-def _checked(project: Project, scratch: Path, wanted: Wanted) -> Checked:
+def _scratch(project: Project) -> tempfile.TemporaryDirectory[str]:
+    place = project.root / BUILD
+    try:
+        place.mkdir(exist_ok=True)
+        return tempfile.TemporaryDirectory(prefix=".check-", dir=place)
+    except OSError as error:
+        raise UsageError(f"can't be written: {error.strerror}", where=BUILD, cure="make it yours (chown)") from None
+
+
+def _checked(project: Project, scratch: Path, wanted: Wanted, listener: Listener) -> Checked:
     from tagship.press import clock  # as above
-    from tagship.press.checks import building, running, sources
+    from tagship.press.checks import building, references, running, sources
 
     written = sources.read(project.root, project.site)
+    moment = clock.clock_of(project.root)
     built = building.build(
-        project.root,
-        scratch,
-        project.site,
-        written,
-        clock=clock.clock_of(project.root),
-        drafts=wanted.drafts,
-        future=wanted.future,
+        project.root, scratch, project.site, written, clock=moment, drafts=wanted.drafts, future=wanted.future
     )
-    findings = [*written.findings, *built.findings]
-    pages = 0
-    if built.folder is not None:
-        site = running.site_of(built.folder, project.site, written, {})
-        findings += running.of_tree(site, written, "build/site")
-        pages = len(site.pages)
-    return running.finish(findings, project.site, pages)
+    findings = [*written.findings, *built.findings, *references.check(written)]
+    if built.folder is None:
+        return running.finish(findings, project.site, 0)
+    site = running.site_of(built.folder, project.site, written)
+    findings += running.of_tree(site, written, SHOWN)
+    whole = not written.findings and not built.errors
+    if not (wanted.drafts or wanted.future) and whole:  # else something is missing for another reason
+        findings += _ledger(project, site, wanted, listener)
+    return running.finish(findings, project.site, len(site.pages))
+
+
+def _ledger(project: Project, site: BuiltSite, wanted: Wanted, listener: Listener) -> list[Finding]:
+    """Add to the ledger what is new, if asked, and hold the site against it."""
+    from tagship.press import ledger  # as above
+    from tagship.press.checks import running
+
+    if wanted.record:
+        told = ledger.record(project.root, project.site, site)
+        name = ledger.name_of(project.site)
+        note(listener, f"{name}: {told['added']} added, {told['all']} in all; commit it with what it tells of")
+    return running.of_ledger(project.root, site)
+
+
+def _write_sarif(path: Path, checked: Checked) -> None:
+    from tagship.press.checks import sarif  # only where it is asked for
+
+    try:
+        path.write_text(json.dumps(sarif.document(checked.findings), indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        what = error.strerror or str(error)
+        raise UsageError(what, where=f"--sarif {path}", cure="name a file you may write") from None
 
 
 def _summed_up(checked: Checked) -> str:

@@ -10,9 +10,9 @@ from typing import Any
 
 from tagship import config as config_file
 from tagship.app.project import tell_built
-from tagship.config import Config
+from tagship.config import Config, Site
 from tagship.errors import BundleRefused
-from tagship.events import Listener
+from tagship.events import Listener, note
 from tagship.release import bundle, wheels
 from tagship.release.hostpython import HostPython
 from tagship.release.store import ObjectStore
@@ -58,6 +58,7 @@ class Packed:
         from tagship.press.build import build  # Markdown and Jinja2 cost 0.1 s; a bundle packed before needs none
 
         tell_built(build(project, out, config.site, clock=clock), self.listener)
+        _hold_to_ledger(project, out, config.site, self.listener)
 
     def wheels(self, facts: Mapping[str, Any]) -> Sequence[Wheel]:
         """The wheels for the interpreter that `facts` describe; fetched once for hosts that are alike."""
@@ -100,6 +101,17 @@ class Packed:
             where=f"{self.bundle.tag.name}:{config_file.FILE_NAME}",
             cure="add one, or leave `targets:` out: then each host is asked",
         )
+
+
+def _hold_to_ledger(project: Path, out: Path, site: Site, listener: Listener) -> None:
+    """Refuse a tag that takes away what was released; say what its ledger lacks."""
+    from tagship.press import ledger  # as above
+
+    lacking = ledger.check_tree(project, out, site)
+    if lacking:
+        many = f"{lacking} address{'es' * (lacking != 1)}"
+        text = f"{ledger.name_of(site)} lacks {many} of this tag: inv check --record, and commit it, before the next"
+        note(listener, text, level="warning")
 
 
 def _wheel(wheel: wheels.Wheel) -> Wheel:

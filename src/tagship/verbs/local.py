@@ -40,6 +40,8 @@ def build(_context: Context, out: str = "", drafts: bool = False, future: bool =
     help={
         "drafts": "look at drafts too",
         "future": "look at posts dated after the commit's clock too",
+        "record": "add what the site publishes to its ledger of URLs, site/urls.lock",
+        "sarif": "write the findings into this file too, as SARIF 2.1.0",
         "tag": "check this tag instead, and build what a deploy will ship",
         "stage": "check the newest version tag (or --tag) for this fleet, by its name in tagship.yml",
         "summary": console.SUMMARY,
@@ -50,6 +52,8 @@ def check(
     _context: Context,
     drafts: bool = False,
     future: bool = False,
+    record: bool = False,
+    sarif: str = "",
     tag: str = "",
     stage: str = "",
     summary: str = "",
@@ -63,7 +67,8 @@ def check(
         if tag or stage:
             found = checking.check_tag(Path.cwd(), stage or LOCAL_STAGE, tag or None, listener=report)
             return {"outcome": "checked", **found}
-        return checking.check_site(Path.cwd(), checking.Wanted(drafts=drafts, future=future), listener=report)
+        wanted = checking.Wanted(drafts, future, record, Path(sarif) if sarif else None)
+        return checking.check_site(Path.cwd(), wanted, listener=report)
 
     console.run(work, json=json, summary=console.summary_of(summary, "check", stage or LOCAL_STAGE))
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from turbohtml import Element
 
-from tagship.press.checks.page import Page, Place, place_of
+from tagship.press.checks.page import Page, Place, place_of, start_tag
 from tagship.press.checks.site import Remark, Site
 
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
@@ -72,9 +72,7 @@ def _element(page: Page, element: Element, labelled: set[str | None]) -> Iterato
                 yield _remark(page, element, "image-alt", "<input type=image> has no `alt`", "")
         elif kind not in _NEEDS_NO_LABEL and not _has_label(element, labelled):
             what = f"<{tag}> has no label: {element.attr('name') or element.attr('id') or kind}"
-            yield _remark(
-                page, element, "label", what, element.attr("name") or "", "wrap it in <label>, or use `for`"
-            )
+            yield _remark(page, element, "label", what, "", "wrap it in <label>, or use `for`")
     elif tag == "iframe" and not _is_named(element) and not _is_hidden(element):
         yield _remark(page, element, "frame-title", "<iframe> has no `title`", element.attr("src") or "")
 
@@ -101,4 +99,7 @@ def _is_hidden(element: Element) -> bool:
 
 
 def _remark(page: Page, element: Element, code: str, message: str, needle: str, cure: str = "") -> Remark:
-    return Remark(page, place_of(element), code, message, cure, needle)
+    """`needle` is what of it Markdown has too; raw HTML is found by its tag."""
+    tag, turn = start_tag(page, element)
+    needles = tuple(text for text in (tag, needle) if text)
+    return Remark(page, place_of(element), code, message, cure, needles, turn)

@@ -17,7 +17,7 @@ from tagship import config
 from tagship.errors import ConfigError, ContentError
 from tagship.press import build as press
 from tagship.press.build import BuildReport
-from tagship.press.checks import sources
+from tagship.press.checks import references, sources
 from tagship.press.checks.findings import Finding
 from tagship.press.checks.sources import Sources
 from tagship.press.templates import has_template
@@ -34,6 +34,11 @@ class Built:
 
     folder: Path | None
     findings: tuple[Finding, ...]
+
+    @property
+    def errors(self) -> int:
+        """How many of the findings are errors: so many files are not in it."""
+        return sum(finding.severity == "error" for finding in self.findings)
 
 
 def build(
@@ -71,7 +76,8 @@ def build(
             found.append(_of_config(error))
             settings = _without_redirects(settings, error)
         else:
-            return Built(out, (*found, *(sources.of_warning(text) for text in report.warnings)))
+            warnings = (references.with_column(sources.of_warning(text), written) for text in report.warnings)
+            return Built(out, (*found, *warnings))
     return Built(None, tuple(found))
 
 

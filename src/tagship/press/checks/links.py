@@ -10,48 +10,67 @@ from urllib.parse import quote, urlsplit
 from tagship.press.checks.page import Link, Page, place_of
 from tagship.press.checks.site import Answer, Remark, Site
 
-_NO_FRAGMENT = frozenset({"", "top"})
+_ABSOLUTE = ("/", "http:", "https:", "mailto:")
+_TEXT_FRAGMENT = ":~:"
+_TOP = frozenset({"", "top"})
 """Fragments that lead to the top of any page (HTML, 7.4.6.4)."""
 _BAD = frozenset(' "<>\\^`{|}\t\n')
 
 
 def check(site: Site) -> Iterator[Remark]:
-    """Every address on every page, once a page."""
-    near = _Near(site)
+    """Every address on every page; what one means wherever it stands is found out once."""
+    judge = _Judge(site)
     for page in site.pages:
-        seen: set[str] = set()
+        turns: dict[str, int] = {}
         for link in page.links:
-            if link.target not in seen:
-                seen.add(link.target)
-                yield from _check(site, page, link, near)
+            verdict = judge.verdict(page, link) if link.element.tag != "form" else None
+            if verdict is not None:
+                turns[link.target] = turn = turns.get(link.target, 0) + 1
+                yield Remark(page, place_of(link.element), *verdict, (link.target,), turn)
 
 
-def _check(site: Site, page: Page, link: Link, near: _Near) -> Iterator[Remark]:
-    def remark(code: str, message: str, cure: str = "") -> Remark:
-        return Remark(page, place_of(link.element), code, message, cure, needle=link.target)
+_Verdict = tuple[str, str, str]
+"""Code, message and cure."""
 
-    problem = _problem(link)
-    if problem:
-        yield remark("malformed-link", f"`{link.target}` {problem}")
-        return
-    inside = site.inside(page, link.target)
-    if inside is None or link.element.tag == "form":
-        return
-    path, fragment = inside
-    answer = site.answer(path)
-    if answer is Answer.NOTHING:
-        what = "page" if link.leads else "file"
-        code = "broken-link" if link.leads else "broken-asset"
-        yield remark(code, f"no {what} of the site answers {link.target}", near.page(path))
-    elif answer is Answer.SLASH:
-        yield remark("indirect-link", f"{link.target} is answered with a redirect", f"write {quote(path)}/")
-    elif answer is Answer.FILE and link.leads and fragment not in _NO_FRAGMENT:
-        other = site.by_file.get(site.file_of(path))
-        if other is not None and fragment not in other.ids and not fragment.startswith(":~:"):
-            where = "this page" if other is page else other.url
-            yield remark(
-                "broken-anchor", f"no element of {where} has the id `{fragment}`", near.part(other, fragment)
-            )
+
+class _Judge:
+    """Says what is wrong with an address; remembers what it said of those that mean the same everywhere."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self.near = _Near(site)
+        self.known: dict[tuple[str, bool], _Verdict | None] = {}
+
+    def verdict(self, page: Page, link: Link) -> _Verdict | None:
+        """What is wrong with `link` on `page`, None where it is well."""
+        if not link.target.startswith(_ABSOLUTE):
+            return self.judge(page, link)
+        key = (link.target, link.leads)
+        if key not in self.known:
+            self.known[key] = self.judge(page, link)
+        return self.known[key]
+
+    def judge(self, page: Page, link: Link) -> _Verdict | None:
+        site, target = self.site, link.target
+        problem = _problem(link)
+        if problem:
+            return "malformed-link", f"`{target}` {problem}", ""
+        inside = site.inside(page, target)
+        if inside is None:
+            return None
+        path, fragment = inside
+        answer = site.answer(path)
+        if answer is Answer.NOTHING:
+            what = "page" if link.leads else "file"
+            code = "broken-link" if link.leads else "broken-asset"
+            return code, f"no {what} of the site answers {target}", self.near.page(path)
+        if answer is Answer.SLASH:
+            return "indirect-link", f"{target} is answered with a redirect", f"write {quote(path)}/"
+        other = site.by_file.get(site.file_of(path)) if answer is Answer.FILE and link.leads else None
+        if other is None or fragment in _TOP or fragment in other.ids or fragment.startswith(_TEXT_FRAGMENT):
+            return None
+        where = "this page" if target.startswith("#") else other.url
+        return "broken-anchor", f"no element of {where} has the id `{fragment}`", self.near.part(other, fragment)
 
 
 def _problem(link: Link) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from turbohtml import Element, Namespace
 
-from tagship.press.checks.page import Page, Place, place_of
+from tagship.press.checks.page import Page, Place, place_of, start_tag
 from tagship.press.checks.site import Remark, Site
 
 _VOID = frozenset(
@@ -99,8 +99,9 @@ def _stray(page: Page) -> Iterator[Remark]:
         if match.start() not in closing:
             line = text.count("\n", 0, match.start()) + 1
             column = match.start() - text.rfind("\n", 0, match.start())
-            message = f"</{match[1]}> closes nothing here"
-            yield Remark(page, Place(line, column), "stray-end-tag", message, needle=f"</{match[1]}")
+            tag = f"</{match[1]}>"
+            turn = page.text.count(tag, 0, match.start()) + 1
+            yield Remark(page, Place(line, column), "stray-end-tag", f"{tag} closes nothing here", "", (tag,), turn)
 
 
 def _misplaced(page: Page, element: Element) -> Iterator[Remark]:
@@ -145,11 +146,5 @@ def _takes_clicks(element: Element) -> bool:
 
 
 def _remark(page: Page, element: Element, code: str, message: str) -> Remark:
-    return Remark(page, place_of(element), code, message, needle=_start_tag(page, element))
-
-
-def _start_tag(page: Page, element: Element) -> str:
-    location = element.source_location
-    if location is None:
-        return ""
-    return page.text[location.start_tag.start_offset : location.start_tag.end_offset]
+    tag, turn = start_tag(page, element)
+    return Remark(page, place_of(element), code, message, "", (tag,), turn)

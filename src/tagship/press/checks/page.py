@@ -96,6 +96,15 @@ class Page:
         )
 
 
+def start_tag(page: Page, element: Element) -> tuple[str, int]:
+    """An element's start tag as it stands in the page, and the how manieth of its like it is; "" for none."""
+    location = element.source_location
+    if location is None:
+        return "", 1
+    text = page.text[location.start_tag.start_offset : location.start_tag.end_offset]
+    return text, page.text.count(text, 0, location.start_tag.start_offset) + 1
+
+
 def place_of(element: Element) -> Place:
     """Where an element begins; the top of the page for one that the parser made itself."""
     line, column = element.position or (1, 0)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tagship import config
-from tagship.errors import ConfigError
+from tagship.errors import ConfigError, ContentError
+from tagship.press import ledger
 from tagship.press.checks import accessibility, feeds, links, nesting, placing, sources, titles, validity
 from tagship.press.checks.codes import CODES
 from tagship.press.checks.findings import Finding, kept
@@ -68,6 +69,25 @@ def check_codes(settings: config.Site) -> None:
             )
 
 
-def site_of(folder: Path, settings: config.Site, written: sources.Sources, aliases: Mapping[str, str]) -> Site:
+def of_ledger(project: Path, site: Site) -> list[Finding]:
+    """What the project's ledger of URLs holds and the site answers no more, and that it lacks what is new."""
+    try:
+        book = ledger.read(project, site.settings)
+    except ContentError as error:
+        return [sources.of_error(error)]
+    if book is None:
+        return []
+    found = [
+        Finding(book.name, entry.line, 1, "url-gone", f"{entry.text} resolves no more", ledger.cure_of(entry))
+        for entry in ledger.gone(book, site)
+    ]
+    lacking = sorted(ledger.published(site) - book.texts)
+    if lacking:
+        what = f"lacks {len(lacking)} of the site's addresses, such as {lacking[0]}"
+        found.append(Finding(book.name, 1, 1, "url-unrecorded", what, "inv check --record, and commit it"))
+    return found
+
+
+def site_of(folder: Path, settings: config.Site, written: sources.Sources) -> Site:
     """The built tree in `folder` as checks read it."""
-    return Site(folder, settings, written.by_url, aliases)
+    return Site(folder, settings, written.by_url, sources.aliases(written))

@@ -22,7 +22,7 @@ _FORMS = (".gz", ".br")
 class Remark:
     """Something wrong at a place of a built page, before anybody knows who wrote it.
 
-    `needle` is what to look for where it was written; `page` is None for what belongs to a file of no page.
+    `needles` are what to look for where it was written, the best first; it is the `turn`th of its kind on the page.
     """
 
     page: Page
@@ -30,7 +30,8 @@ class Remark:
     code: str
     message: str
     cure: str = ""
-    needle: str = ""
+    needles: tuple[str, ...] = ()
+    turn: int = 1
 
 
 class Answer(Enum):

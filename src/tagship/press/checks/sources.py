@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -105,6 +105,12 @@ def of_warning(text: str) -> Finding:
     return Finding(path or where, int(line) if line.isdigit() else 1, 1, code, what)
 
 
-def known(sources: Sources) -> Mapping[str, Source]:
-    """The texts by the URL of their page, as others may read them."""
-    return sources.by_url
+def aliases(sources: Sources) -> dict[str, str]:
+    """Old addresses that texts claim by `aliases:`, and the URL of each text."""
+    found = {}
+    for url, source in sources.by_url.items():
+        given = source.fields.get("aliases")
+        for old in given if isinstance(given, list) else [given]:
+            if isinstance(old, str) and old.startswith("/"):
+                found[old] = url
+    return found

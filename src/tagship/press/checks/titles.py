@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from tagship.press.checks.page import Page, Place
 from tagship.press.checks.site import Remark, Site
 
+TITLE = "title:"
+"""Where to look for a title: at that key of the front matter."""
+
 
 def check(site: Site) -> Iterator[Remark]:
     """Each page whose title an earlier one has, both named."""
@@ -17,4 +20,4 @@ def check(site: Site) -> Iterator[Remark]:
         other = first.setdefault(page.title.casefold(), page)
         if other is not page:
             what = f"the title `{page.title}` is that of {other.url} too"
-            yield Remark(page, Place(1, 1), "duplicate-title", what, needle="title:")
+            yield Remark(page, Place(1, 1), "duplicate-title", what, needles=(TITLE,))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from turbohtml import conformance
@@ -21,7 +22,7 @@ _ELSEWHERE = frozenset(
 )
 """What `accessibility` says in its own words."""
 
-_WORDS = {"duplicate-id": ("duplicate-id", "give one of them another id: `{#name}` behind a heading does")}
+_OTHER_ID = "give one of them another id: `{#name}` behind a heading does"
 
 
 def check(site: Site) -> Iterator[Remark]:
@@ -36,12 +37,21 @@ def _conformance(page: Page) -> Iterator[Remark]:
     for found in conformance.check(page.document).messages:
         if found.code in _ELSEWHERE or found.severity == "info":
             continue
-        code, cure = _WORDS.get(found.code, ("html" if found.severity == "error" else "html-advice", ""))
         place = Place(max(found.line, 1), found.column + 1)
-        yield Remark(page, place, code, found.message, cure, needle=_needle(page, place))
+        tag, turn = _tag_at(page, place)
+        if found.code == "duplicate-id":
+            name = re.search(r"""\bid\s*=\s*["']?([^"'\s>]+)""", tag)
+            needles = (tag, f"{{#{name[1]}}}") if name else (tag,)
+            yield Remark(page, place, "duplicate-id", found.message, _OTHER_ID, needles, max(turn, 2))
+        else:
+            code = "html" if found.severity == "error" else "html-advice"
+            yield Remark(page, place, code, found.message, "", (tag,), turn)
 
 
-def _needle(page: Page, place: Place) -> str:
-    """The tag itself as it stands in the page: raw HTML of a text comes through unchanged."""
+def _tag_at(page: Page, place: Place) -> tuple[str, int]:
+    """The tag at `place` as it stands in the page, and the how manieth of its like it is."""
     lines = page.text.split("\n")
-    return lines[place.line - 1][place.column - 1 :].partition(">")[0] if place.line <= len(lines) else ""
+    start = sum(len(line) + 1 for line in lines[: place.line - 1]) + place.column - 1
+    end = page.text.find(">", start) + 1
+    tag = page.text[start:end]
+    return tag, page.text.count(tag, 0, start) + 1 if tag else 1
