@@ -11,15 +11,17 @@ step       `step`: its title, `state`: begin | done | failed | undo | undone | u
 progress   `step`, `done`, `total`, `unit` (`bytes`, `files`, `wheels`)
 note       `text`, `level`: info | warning; on hosts that were left alone also `hosts`, `reached`, `stands`,
            `missed`, `by`, `at`, `flag`
-plan       `plan`: the rendered lines, `steps`: the plan as JSON,
+plan       `plan`: the rendered lines, `steps`: the plan as JSON, `leg`: 2 for what follows a look at the schema,
            `urls`: `{added, changed, gone}`, lists of URLs, where there is a site
 line       `text` of what a host says; of a log also `unit`, and `at` (ISO 8601, null where unknown); of a
            command `stream` (`out`, `err`), `hosts`: how many run it
 ended      `status` of a command (null: unknown), `text`: the same in words
+sql        `database`, `step`, `text`: the statements of a step of the schema, `down`: of its way back
 finding    `check`, `level`: ok | warn | bad, `text`, `cure`, `hosts` that it was found on (none: here)
 problem    `path`, `line`, `column`, `code`, `message`, `cure`, `pages` that show it, `severity`: error | warning
 result     the last one: outcome, exit, release, previous, hosts, seconds, bytes_sent; `away`: hosts that were
-           left alone, where there are such
+           left alone, where there are such; `schema`: what became of it, where there is one: `state` (fits | ahead
+           | unknown), `applied`, `reversed`, `kept`, `partly`, `backup`, `words`
 ========== ===================================================================================
 """
 

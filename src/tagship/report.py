@@ -224,6 +224,10 @@ class _JsonLines:
         self.out.line(jsonlib.dumps(row, ensure_ascii=True, default=str))
 
 
+_LINES = {"plan": plan_lines, "finding": finding_lines, "problem": problem_lines, "result": result_lines}
+"""Events that are lines of text, whatever the face."""
+
+
 class _Plain:
     """One line an event worth reading, the host before it; no escape codes."""
 
@@ -239,24 +243,25 @@ class _Plain:
             self.line(f"{data['phase']}{on_hosts(data.get('hosts', 0))}", "bold")
         elif event.name == "note":
             self.line(*note_line(event))
-        elif event.name == "plan":
-            for text, style in plan_lines(data):
-                self.line(text, style)
         elif event.name == "line":
             self.said(event)
-        elif event.name == "finding":
-            for text, style in finding_lines(data):
-                self.line(text, style)
-        elif event.name == "problem":
-            for text, style in problem_lines(data):
-                self.line(text, style)
-        elif event.name == "result":
-            for text, style in result_lines(data):
+        elif event.name == "sql":
+            self.sql(event)
+        elif event.name in _LINES:
+            for text, style in _LINES[event.name](data):
                 self.line(text, style)
 
     def step(self, event: Event) -> None:
         if event.data["state"] != "begin":
             self.line(step_line(event))
+
+    def sql(self, event: Event) -> None:
+        """Statements of one step, laid out."""
+        from tagship.statements import heading, laid_out  # only one verb tells any
+
+        self.line(heading(event.data), "bold")
+        for text in laid_out(event.data["text"]):
+            self.line(text)
 
     def said(self, event: Event) -> None:
         """What a command wrote to its stderr goes to ours, so that its output can be used."""
@@ -362,6 +367,15 @@ class _Live(_Plain):
         )
         progress.start()
         return progress
+
+    def sql(self, event: Event) -> None:
+        from rich.text import Text
+
+        from tagship.statements import coloured, heading
+
+        self.line(heading(event.data), "bold")
+        for parts in coloured(event.data["text"]):
+            self.console.print(Text.assemble(*((clean(text), style) for text, style in parts)), soft_wrap=True)
 
     def failure(self, failure: Failure) -> None:
         from rich.text import Text

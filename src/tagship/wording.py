@@ -164,6 +164,8 @@ def result_lines(data: Mapping[str, Any]) -> Iterator[Line]:
     text += on_hosts(len(result["hosts"])) if good else ""
     text += f", {result['seconds']:.2f} s, {human_bytes(result['bytes_sent'])} sent"
     yield text, "bold green" if good else "bold red"
+    if words := (result.get("schema") or {}).get("words"):
+        yield f"  {words}", "" if good else "yellow"
     for host in result["hosts"]:
         if not (good and host["ok"]):
             yield f"  {host['host']}: {host['release'] or 'no release'}{'' if host['ok'] else ', not well'}", ""

@@ -10,8 +10,13 @@ ROWS = ("host", "change", "at", "what", "release", "by")
 
 
 def changes_of(on: OnStage, last: int) -> Table:
-    """The newest `last` changes of the fleet, oldest first. Raises `HostRefused` where no host can be reached."""
+    """The newest `last` changes of the fleet, oldest first; what moved the schema has a column where anything did.
+
+    Raises `HostRefused` where no host can be reached.
+    """
     with on.look() as fleet:
+        found = looking.changes(fleet, last)
+        moved = any(change.moves for change in found)
         rows = tuple(
             (
                 change.number,
@@ -23,10 +28,11 @@ def changes_of(on: OnStage, last: int) -> Table:
                 change.ended,
                 list(change.ends),
                 change.why,
+                *((list(change.moves),) if moved else ()),
             )
-            for change in looking.changes(fleet, last)
+            for change in found
         )
-        return Table(CHANGES, rows, looked(fleet))
+        return Table((*CHANGES, *(("schema",) if moved else ())), rows, looked(fleet))
 
 
 def rows_of(on: OnStage, last: int) -> Table:

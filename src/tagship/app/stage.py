@@ -31,6 +31,7 @@ from tagship.ship.survey import Release
 
 # What packs and what changes hosts is a third of our code: it is loaded while they let us in (`_load_the_rest`).
 if TYPE_CHECKING:
+    from tagship.ship.changing import Seen
     from tagship.ship.hooks import Hooks
     from tagship.ship.shipment import Shipment
 
@@ -78,7 +79,16 @@ class OnStage:
         """
         return self._announced("deploy", dry, lambda news: self._deploy(tag, dry, wait, news))
 
-    def _deploy(self, tag: str | None, dry: bool, wait: float, news: _News) -> Outcome:
+    def plan_staged(self, tag: str | None, *, sql: bool = False) -> Outcome:
+        """Stage `tag`, tell what it would do to the schema and what follows, and take the staging away again.
+
+        With `sql` also the statements. Raises as `deploy`.
+        """
+        from tagship.app.schema import teller  # only where it is asked for
+
+        return self._deploy(tag, False, 0, _News(), teller(self.listener, sql=sql))
+
+    def _deploy(self, tag: str | None, dry: bool, wait: float, news: _News, seen: Seen | None = None) -> Outcome:
         root = self.project.root
         chosen = tags.resolve(root, tag)
         news.tag = chosen.name
@@ -90,15 +100,28 @@ class OnStage:
             if not wait:
                 waiting.refuse_locked(fleet)  # before minutes of building
             packed = Packed(root, chosen, config, self.listener).shipment()
-            outcome = self._in_turn(fleet, wait, lambda: self._ship(chosen, packed, config, fleet, dry, news))
+
+            def ship() -> Outcome:
+                return self._ship(chosen, packed, config, fleet, dry, news, seen)
+
+            outcome = self._in_turn(fleet, wait, ship)
             news.outcome = outcome
-            if not dry and outcome.outcome in ("live", "unchanged", "degraded"):
+            if not dry and seen is None and outcome.outcome in ("live", "unchanged", "degraded"):
                 tagbook.remember(root, chosen.name, chosen.commit)
                 if not self.stage.hosts and outcome.exit == 0:
                     note(self.listener, f"http://{self.stage.listens}/ answers from {outcome.release}")
             return outcome
 
-    def _ship(self, tag: Tag, packed: Shipment, config: Config, fleet: Fleet, dry: bool, news: _News) -> Outcome:
+    def _ship(
+        self,
+        tag: Tag,
+        packed: Shipment,
+        config: Config,
+        fleet: Fleet,
+        dry: bool,
+        news: _News,
+        seen: Seen | None,
+    ) -> Outcome:
         """Deploy what was packed to a fleet as its last survey found it."""
         from tagship.ship import changing, loading  # loaded while it was connected
         from tagship.ship.shipment import Made
@@ -111,24 +134,48 @@ class OnStage:
         tell = self._with_urls(news.urls)
         self._warn(tag, config, fleet)
         made = Made(by=owner(), at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"))
-        return changing.deploy(fleet, self.stage, shipment, tell, made=made, hooks=self._hooks(), dry=dry)
+        hooks = self._hooks()
+        return changing.deploy(fleet, self.stage, shipment, tell, made=made, hooks=hooks, dry=dry, seen=seen)
 
     def _in_turn(self, fleet: Fleet, wait: float, work: Callable[[], Outcome]) -> Outcome:
         return waiting.in_turn(fleet, wait, self.listener, work)
 
-    def rollback(self, to: str | None, *, dry: bool = False, wait: float = 0) -> Outcome:
-        """Go down to the previous good release, or to the tag or id `to`. Raises as `deploy`."""
-        return self._announced("rollback", dry, lambda news: self._rollback(to, dry, wait, news))
+    def rollback(
+        self,
+        to: str | None,
+        *,
+        dry: bool = False,
+        wait: float = 0,
+        keep_schema: bool = False,
+        drop_data: bool = False,
+    ) -> Outcome:
+        """Go down to the previous good release, or to the tag or id `to`, and the schema with it.
 
-    def _rollback(self, to: str | None, dry: bool, wait: float, news: _News) -> Outcome:
+        `keep_schema` leaves the schema as it is, `drop_data` lets rows go with what holds them. Raises as `deploy`.
+        """
+        schema = {"keep": keep_schema, "drop": drop_data}
+        return self._announced("rollback", dry, lambda news: self._rollback(to, dry, wait, news, schema))
+
+    def _rollback(self, to: str | None, dry: bool, wait: float, news: _News, schema: Mapping[str, bool]) -> Outcome:
         with self._connect(self.project.config.app, "rollback", to=to) as fleet:
             from tagship.ship import changing, loading  # loaded meanwhile
+            from tagship.ship.migrations.going_down import Wish
 
             news.tag = to
+            limits, wish = self.project.config.app.schema_limits, Wish(**schema)
 
             def go_down() -> Outcome:
-                told, hooks = self.listener, self._hooks()
-                return changing.rollback(fleet, self.stage, told, owner=owner(), to=to, hooks=hooks, dry=dry)
+                return changing.rollback(
+                    fleet,
+                    self.stage,
+                    self.listener,
+                    owner=owner(),
+                    to=to,
+                    hooks=self._hooks(),
+                    dry=dry,
+                    wish=wish,
+                    limits=limits,
+                )
 
             outcome = self._in_turn(fleet, wait, go_down)
             news.outcome = outcome

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from tagship.amounts import Age, Bytes, Differences
+from tagship.app.schema import tell_schema
 from tagship.app.stage import OnStage, Table, looked
 from tagship.errors import Degraded
 from tagship.events import note
@@ -25,6 +26,8 @@ def status_of(on: OnStage) -> Table:
     """
     with on.look() as fleet:
         found = looking.status(fleet)
+        if any(status.current and status.current.schema for status in found):
+            tell_schema(on, fleet)
         outcome = looked(fleet, {status.host for status in found if not status.well})
     for status in found:
         if status.drift:

@@ -93,7 +93,8 @@ def connect(
     """
     found = places(name, stage, app.name, project)
     asked, parallel = question(name, app), stage.rollout.parallel
-    fleet = Fleet(found, asked, parallel=parallel, pulse=pulse or Pulse(), away=away)
+    more = (boot.SCHEMA,) if app.schema else ()
+    fleet = Fleet(found, asked, parallel=parallel, pulse=pulse or Pulse(), away=away, more=more)
     if lost := fleet.reach(meanwhile):
         fleet.close()
         raise_all(list(lost.values()) if without is None or not fleet.surveys else [unreached(lost, fleet, without)])

@@ -43,6 +43,10 @@ GRACE = 10.0
 """Seconds that steps under way may still take after another has failed, or after Ctrl-C."""
 
 
+SCHEMA_VERBS = frozenset({"heads", "schema", "up", "down", "stay"})
+"""Steps that need the part of the agent that knows databases."""
+
+
 class Enough(Exception):
     """What was to be seen is seen: take the first leg back."""
 
@@ -73,6 +77,8 @@ def carry_out(
     try:
         if doors := _doors(plan):
             fleet.equip(doors, boot.FRONT)
+        if _moves_a_schema(plan):
+            fleet.equip(fleet.hosts, boot.SCHEMA)
         take_all(fleet, claim, tell)
     except KeyboardInterrupt:
         raise Interrupted("interrupted; nothing was changed") from None
@@ -100,6 +106,11 @@ def _doors(plan: Plan) -> list[str]:
     steps = [step for phase in (*plan.phases, *plan.outline) for step in phase.steps]
     doors = [step.host for step in steps if step.verb == "front" or (step.undo and step.undo[0] == "front")]
     return list(dict.fromkeys(doors))
+
+
+def _moves_a_schema(plan: Plan) -> bool:
+    """Any host is asked for its databases."""
+    return any(step.verb in SCHEMA_VERBS for phase in plan.phases for step in phase.steps)
 
 
 def _give_back(fleet: Fleet, tell: Listener, ending: Ending | None) -> None:

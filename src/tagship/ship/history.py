@@ -20,6 +20,10 @@ CUT_OFF = "cut off"
 _WHY = {CUT_OFF: "the agent was killed, or the host went down"}
 
 
+_MOVES = ("migrated", "reversed", "kept", "broken", "backup")
+"""Rows between a change's begin and its end that tell of the schema."""
+
+
 @dataclass(frozen=True)
 class End:
     """How a change ended on one host."""
@@ -46,6 +50,8 @@ class Change:
     """What was current on each host before."""
     ends: Mapping[str, End]
     """By host."""
+    moves: tuple[str, ...] = ()
+    """What it did to the schema, step by step, and where the backup lies."""
 
     @property
     def origin(self) -> str | None:
@@ -79,6 +85,7 @@ class _Told:
     begun: Row
     origins: dict[str, str | None] = field(default_factory=dict)
     ends: dict[str, End] = field(default_factory=dict)
+    moves: list[str] = field(default_factory=list)
 
 
 def changes_of(journals: Mapping[str, Sequence[Row]], busy: Iterable[str]) -> tuple[Change, ...]:
@@ -91,6 +98,10 @@ def changes_of(journals: Mapping[str, Sequence[Row]], busy: Iterable[str]) -> tu
     for host, rows in journals.items():
         newest = None
         for row in rows:
+            if row["event"] in _MOVES:
+                if newest is not None and newest[0] == row.get("change"):
+                    told[newest].moves.append(_move(row))
+                continue
             by, verb, release = (str(row.get(key)) for key in ("by", "verb", "release"))
             name = (int(row.get("change") or 0), by, verb, release)
             change = told.setdefault(name, _Told(row))
@@ -104,5 +115,23 @@ def changes_of(journals: Mapping[str, Sequence[Row]], busy: Iterable[str]) -> tu
     for (number, by, verb, _release), change in told.items():
         ends = {host: change.ends.get(host, End(CUT_OFF, _WHY[CUT_OFF])) for host in change.origins}
         row = change.begun
-        found.append(Change(number, str(row.get("at")), by, verb, row.get("release"), change.origins, ends))
+        found.append(
+            Change(
+                number, str(row.get("at")), by, verb, row.get("release"), change.origins, ends, tuple(change.moves)
+            )
+        )
     return tuple(sorted(found, key=lambda change: change.number))
+
+
+def _move(row: Row) -> str:
+    """One row of the schema's in words."""
+    if row["event"] == "backup":
+        return f"backup {row.get('path')}"
+    name, why = f"{row.get('database')}/{row.get('id')}", row.get("why")
+    if row["event"] == "kept":
+        return f"{name} stays up ({why})"
+    if row["event"] == "broken":
+        return f"{name} failed ({why})" if why else f"{name} failed"
+    seconds = row.get("seconds")
+    took = "" if seconds is None else f" ({float(seconds):.2f} s)"
+    return f"{'up' if row['event'] == 'migrated' else 'down'} {name}{took}"

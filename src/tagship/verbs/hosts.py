@@ -12,6 +12,7 @@ from invoke.context import Context
 from invoke.tasks import task
 
 from tagship.config import LOCAL_STAGE
+from tagship.errors import UsageError
 from tagship.report import Report
 from tagship.verbs import console
 from tagship.verbs.staged import HELP, SKIP, is_dry, on_stage, show
@@ -45,7 +46,16 @@ def deploy(
     on_stage(context, json, stage, limit, work, page, skip=skip)
 
 
-@task(help={**HELP, **SKIP, **_TAG, **_SUMMARY})
+@task(
+    help={
+        **HELP,
+        **SKIP,
+        **_TAG,
+        **_SUMMARY,
+        "staged": "stage it too, look at its databases, and take the staging away again",
+        "sql": "with --staged: the statements of what would go up",
+    }
+)
 def plan(
     context: Context,
     stage: str = LOCAL_STAGE,
@@ -53,13 +63,17 @@ def plan(
     limit: str = "",
     skip: str = "",
     summary: str = "",
+    staged: bool = False,
+    sql: bool = False,
     json: bool = False,
 ) -> None:
     """Show what `fab deploy` would do, and change nothing."""
     page = console.summary_of(summary, "plan", stage)
 
     def work(fleet: OnStage, _report: Report) -> Outcome:
-        return fleet.deploy(tag or None, dry=True)
+        if sql and not staged:
+            raise UsageError("statements are known once it is staged", where="--sql", cure="--staged --sql")
+        return fleet.plan_staged(tag or None, sql=sql) if staged else fleet.deploy(tag or None, dry=True)
 
     on_stage(context, json, stage, limit, work, page, skip=skip)
 
@@ -69,6 +83,8 @@ def plan(
         **HELP,
         **SKIP,
         "to": "a release, by tag or id (the previous good one when left out)",
+        "keep_schema": "go back with the code alone, and leave the schema as it is",
+        "yes_drop_data": "reverse also what drops tables and columns that hold data",
         **_SUMMARY,
         **_WAIT,
     }
@@ -81,13 +97,18 @@ def rollback(
     skip: str = "",
     wait: str = "",
     summary: str = "",
+    keep_schema: bool = False,
+    yes_drop_data: bool = False,
     json: bool = False,
 ) -> None:
     """Go down again to an earlier good release."""
     dry, page = is_dry(context), console.summary_of(summary, "rollback", stage)
 
     def work(fleet: OnStage, _report: Report) -> Outcome:
-        return fleet.rollback(to or None, dry=dry, wait=console.duration("--wait", wait))
+        if keep_schema and yes_drop_data:
+            raise UsageError("what is kept drops nothing", where="--keep-schema", cure="one of the two")
+        seconds, schema = console.duration("--wait", wait), {"keep_schema": keep_schema, "drop_data": yes_drop_data}
+        return fleet.rollback(to or None, dry=dry, wait=seconds, **schema)
 
     on_stage(context, json, stage, limit, work, page, skip=skip)
 
@@ -110,6 +131,19 @@ def releases(context: Context, stage: str = LOCAL_STAGE, limit: str = "", json: 
 
     def work(fleet: OnStage, report: Report) -> Outcome:
         return show(report, f"releases on {stage}", fleet.releases(), nothing=f"no releases on {stage} yet")
+
+    on_stage(context, json, stage, limit, work)
+
+
+@task(help=HELP)
+def migrations(context: Context, stage: str = LOCAL_STAGE, limit: str = "", json: bool = False) -> None:
+    """List the steps of each database: applied, pending, and whose head."""
+
+    def work(fleet: OnStage, report: Report) -> Outcome:
+        from tagship.app.schema import migrations_of  # only this verb needs it
+
+        table = migrations_of(fleet)
+        return show(report, f"migrations on {stage}", table, nothing=f"what is live on {stage} has no schema")
 
     on_stage(context, json, stage, limit, work)
 

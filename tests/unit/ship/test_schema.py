@@ -81,6 +81,7 @@ def test_a_deploy_goes_up_once_per_database_before_anything_starts() -> None:
         "kept": [],
         "partly": None,
         "backup": None,
+        "words": "schema fits: up default/0001 (0.25 s), default/0002 (0.25 s), audit/0001_log (0.25 s)",
     }
 
 

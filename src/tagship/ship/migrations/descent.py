@@ -74,7 +74,7 @@ def above(source: Look, target: Look) -> tuple[Pair, ...]:
 
 def losing(planned: Descent, loss: Collection[Loss]) -> Descent:
     """`planned` with what it drops. Raises `Refused` where rows would go and nobody said that they may."""
-    rows = [one for one in loss if one.rows]
+    rows = [one for one in loss if one.rows != 0]
     if rows and not planned.drop:
         where = ", ".join(dict.fromkeys(f"{one.database}/{one.step}" for one in rows))
         cure = f"{DROP} drops it; {_KEEP_CURE}"

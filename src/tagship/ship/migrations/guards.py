@@ -78,6 +78,9 @@ def _warnings(database: Database) -> Iterator[Warned]:
         if applied is not None and applied.kept is not None:
             what = f"it stays up, and the release has no such step ({applied.kept})"
             yield Warned(name_of((database.name, id)), what, "it counts as settled once a release has it")
+    for id, why in database.partly:
+        what = f"a part of it may be done: {why}"
+        yield Warned(name_of((database.name, id)), what, "see in the database what it had begun, and take that back")
     present = _present(database)
     for id in database.pending:
         step = database.migration(id)

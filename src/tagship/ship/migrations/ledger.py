@@ -30,7 +30,7 @@ class Moved:
     """The file that was written before anything went up."""
 
     def row(self) -> dict[str, Any]:
-        """The JSON form."""
+        """The JSON form, and in `words` for people."""
         return {
             "state": self.state,
             "applied": [[*pair, seconds] for pair, seconds in self.applied],
@@ -38,6 +38,7 @@ class Moved:
             "kept": [[*pair, why] for pair, why in self.kept],
             "partly": None if self.partly is None else list(self.partly),
             "backup": self.backup,
+            "words": self.words,
         }
 
     @property

@@ -75,6 +75,8 @@ class Database:
     """Steps whose source isn't what was applied."""
     sizes: Mapping[str, Size] = field(default_factory=dict)
     """Tables that pending steps lock."""
+    partly: tuple[tuple[str, str], ...] = ()
+    """Steps that failed outside of a transaction and were never finished, each with why."""
 
     def migration(self, id: str) -> Migration | None:
         """The step with that id, if the code has it."""
@@ -128,7 +130,8 @@ class Loss:
     step: str
     table: str
     column: str | None
-    rows: int
+    rows: int | None
+    """`None`: they can't be counted."""
 
     @staticmethod
     def from_json(answer: Mapping[str, Any], *, host: str) -> tuple[Loss, ...]:
@@ -140,7 +143,7 @@ class Loss:
                     str(row["step"]),
                     str(row["table"]),
                     None if row["column"] is None else str(row["column"]),
-                    int(row["rows"]),
+                    None if row["rows"] is None else int(row["rows"]),
                 )
                 for row in answer["loss"]
             )
@@ -151,7 +154,8 @@ class Loss:
     def words(self) -> str:
         """`default: table polls_vote, 12 rows (polls.0003_votes)`."""
         what = f"table {self.table}" if self.column is None else f"column {self.table}.{self.column}"
-        return f"{self.database}: {what}, {counted(self.rows)} ({self.step})"
+        rows = "nobody knows how many rows" if self.rows is None else counted(self.rows)
+        return f"{self.database}: {what}, {rows} ({self.step})"
 
     def row(self) -> dict[str, Any]:
         """The JSON form, which is also the answer's."""
@@ -196,6 +200,7 @@ def _database(row: Mapping[str, Any]) -> Database:
         unknown=tuple(map(str, row.get("unknown", ()))),
         conflicts=tuple(map(str, row.get("conflicts", ()))),
         edited=tuple(map(str, row.get("edited", ()))),
+        partly=tuple((str(one["id"]), str(one.get("why") or "it failed")) for one in row.get("partly", ())),
         sizes={str(t): Size(int(s["rows"]), int(s["bytes"])) for t, s in (row.get("sizes") or {}).items()},
     )
 
