@@ -220,6 +220,20 @@ def good_before(host: Standing, release: str | None) -> str | None:
     return serials[max(earlier)] if earlier else None
 
 
+def goes_back(host: Standing) -> str | None:
+    """Where the next rollback leads: where one was going that flipped and was cut off before any mark, if one was."""
+    verbs: dict[Any, Any] = {}
+    going = None
+    for row in journal(host):
+        if row.get("event") == "begun":
+            verbs[row["change"]] = row["verb"]
+        elif row.get("event") == "flipped":
+            going = row["release"] if verbs.get(row["change"]) == "rollback" else None
+        elif row.get("event") == "good" and row["release"] == going:
+            going = None
+    return going or good_before(host, current(host))
+
+
 def journaled(host: Standing, events: Collection[str]) -> set[str]:
     """Releases of which the journal ever told one of `events`."""
     return {row["release"] for row in journal(host) if row.get("event") in events and row.get("release")}

@@ -77,9 +77,9 @@ def stage(root: Path, name: str) -> None:
     (release / "start").write_text("exec true\n")
 
 
-def journal(root: Path, event: str, release: str) -> None:
+def journal(root: Path, event: str, release: str, **more: Any) -> None:
     with (root / "state" / "journal.jsonl").open("a") as file:
-        file.write(json.dumps({"event": event, "release": release}) + "\n")
+        file.write(json.dumps({"event": event, "release": release, **more}) + "\n")
 
 
 @contextmanager
@@ -312,3 +312,17 @@ def test_where_a_rollback_leads_is_read_off_the_journal(host: Standing) -> None:
     assert oracles.good_before(host, "0003-v3") == OLD
     journal(host.root, "removed", OLD)
     assert oracles.good_before(host, "0003-v3") is None
+
+
+def test_a_rollback_that_was_cut_off_is_finished_by_the_next(host: Standing) -> None:
+    """Once it has flipped, and until what it led to is marked; a deploy's flip is nothing to finish."""
+    journal(host.root, "good", OLD)
+    journal(host.root, "begun", OLD, verb="rollback", change=7)
+    assert oracles.goes_back(host) == OLD
+    journal(host.root, "flipped", NEW, change=6)
+    assert oracles.goes_back(host) == OLD
+    journal(host.root, "begun", NEW, verb="rollback", change=8)
+    journal(host.root, "flipped", NEW, change=8)
+    assert oracles.goes_back(host) == NEW
+    journal(host.root, "good", NEW, change=8)
+    assert oracles.goes_back(host) == OLD

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from crash import seen
 from crash.matrix import Trial, Violated, fault
-from crash.oracles import Standing, Visitors, current, eof_rules, good_before, journaled, releases, tag_of
+from crash.oracles import Standing, Visitors, current, eof_rules, goes_back, good_before, journaled, releases, tag_of
 from crash.worlds import World, embedded
 
 HOLDS = "HOUSE.md's EOF rules to the letter; O1-O6; the next command goes on, or settles first"
@@ -114,7 +114,7 @@ def _follow(world: World, branch: str, target: str) -> None:
     """The next command succeeds with no manual step, and leaves nothing behind."""
     (host,) = world.hosts
     if branch == BACK:
-        back = good_before(host, current(host))
+        back = goes_back(host)
         if back is None:  # nowhere to go, and so nothing is touched
             if (ended := world.fab("rollback")).exit != 3:
                 raise Violated(f"O5: there is nothing to go back to: {ended.words}")
