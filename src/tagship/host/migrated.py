@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any, Iterable, NamedTuple, Optional
 
 from tagship.host import files, stored
-from tagship.host.layout import Layout
+from tagship.host.layout import ID, Layout
 
-HEADS, STEPS = "heads", "steps"
-"""What release.json says of its schema, `{database: [id]}` each: what no step depends on, and all of them."""
+HEADS, STEPS, SQUASHED = "heads", "steps", "squashed"
+"""What release.json says of its schema, `{database: [id]}` each: what no step depends on, and all of them; and
+`{database: {id: [id]}}`, steps that stand for others."""
 TOLD = ("migrated", "reversed", "kept", "backup")
 """Rows of these events belong to the history of a change."""
 _BEGAN = ("migrating", "reversing")
@@ -60,6 +61,15 @@ def heads(layout: Layout, release: str) -> dict[str, Optional[list[str]]]:
         for name in item.get("databases") or [item["name"]]:
             known.setdefault(name, None)
     return known
+
+
+def squashed(layout: Layout) -> dict[str, dict[str, list[str]]]:
+    """By database, what any release on disk says of steps that stand for others."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for release in filter(ID.match, files.names(layout.releases)):
+        for database, told in (files.read_object(layout.release(release, stored.RECORD)).get(SQUASHED) or {}).items():
+            found.setdefault(database, {}).update(told)
+    return found
 
 
 def holders(layout: Layout, current: Optional[str], known: dict[tuple[str, str], Record]) -> set[str]:

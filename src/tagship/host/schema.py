@@ -22,7 +22,8 @@ def heads(context: Context, args: Args) -> dict[str, Any]:
     if release in context.declared and not os.path.exists(layout.release(release, stored.SEALED)):
         told = {one["name"]: one["heads"] for one in found}
         steps = {one["name"]: [step["id"] for step in one["steps"]] for one in found}
-        record = {**declared.record, migrated.HEADS: told, migrated.STEPS: steps}
+        squashed = {one["name"]: one["squashed"] for one in found if one["squashed"]}
+        record = {**declared.record, migrated.HEADS: told, migrated.STEPS: steps, migrated.SQUASHED: squashed}
         files.place_json(layout.release(release, stored.RECORD), record, 0o444)
     return {"databases": found}
 
@@ -32,7 +33,20 @@ def schema(context: Context, args: Args) -> dict[str, Any]:
     declared = stored.read(context.layout, args.release())
     question = {"ask": "state", "sizes": bool(args.raw().get("sizes"))}
     known = migrated.records(context.journal.rows())
-    return {"databases": [_with_journal(told, known) for _, told in ask_all(context, declared, question)]}
+    squashed = migrated.squashed(context.layout)
+    found = [_with_journal(told, known) for _, told in ask_all(context, declared, question)]
+    return {"databases": [_without(told, squashed.get(told["name"], {})) for told in found]}
+
+
+def _without(told: dict[str, Any], squashed: dict[str, list[str]]) -> dict[str, Any]:
+    """Without what stands for steps that are applied: an older release knows those only, and nothing is amiss."""
+    applied = {one["id"] for one in told["applied"]}
+    hidden = {one for one in told["unknown"] if set(squashed.get(one, [""])) <= applied}
+    return {
+        **told,
+        "applied": [one for one in told["applied"] if one["id"] not in hidden],
+        "unknown": [one for one in told["unknown"] if one not in hidden],
+    }
 
 
 def _with_journal(told: dict[str, Any], known: dict[tuple[str, str], migrated.Record]) -> dict[str, Any]:

@@ -87,6 +87,10 @@ class Adapter:
         needed = [self._script.get_revision(one) for one in _tuple(revision.dependencies)]
         return sorted({*_tuple(revision.down_revision), *(one.revision for one in needed if one is not None)})
 
+    def squashed(self, database: str) -> dict[str, list[str]]:  # noqa: ARG002
+        """None."""
+        return {}
+
     def applied(self, database: str) -> list[str]:  # noqa: ARG002
         """The heads in the database and all below them; of a head that isn't in this code, itself alone."""
         heads: list[str] = []

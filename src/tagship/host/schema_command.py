@@ -78,6 +78,10 @@ class Adapter:
             found.append(step)
         return found
 
+    def squashed(self, database: str) -> dict[str, list[str]]:  # noqa: ARG002
+        """None."""
+        return {}
+
     def applied(self, database: str) -> list[str]:  # noqa: ARG002
         """What `applied` prints."""
         return [row["id"] for row in self._rows("applied")]

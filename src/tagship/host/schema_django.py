@@ -137,6 +137,11 @@ class Adapter:
     def _name(key: Any) -> str:
         return "{}.{}".format(*key)
 
+    def squashed(self, database: str) -> dict[str, list[str]]:  # noqa: ARG002
+        """Migrations with `replaces`."""
+        found = self._loader.replacements.items()
+        return {self._name(key): [self._name(part) for part in one.replaces] for key, one in found}
+
     def applied(self, database: str) -> list[str]:
         """What the table of migrations has, but for squashed ones whose parts it has too: going back, parts count."""
         recorder = MigrationRecorder(connections[database])

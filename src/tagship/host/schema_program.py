@@ -101,6 +101,9 @@ class Adapter(Protocol):
     def conflicts(self, database: str) -> list[str]:
         """What is ambiguous in them, a line each."""
 
+    def squashed(self, database: str) -> dict[str, list[str]]:
+        """Steps that stand for others, which the database remembers beside them."""
+
     def applied(self, database: str) -> list[str]:
         """What the database says it has, oldest first; also what this code doesn't know."""
 
@@ -173,7 +176,8 @@ class Program:
         inner = {parent for step in steps for parent in step["parents"]}
         heads = [step["id"] for step in steps if step["id"] not in inner]
         conflicts = self.adapter.conflicts(database)
-        return {"name": database, "heads": heads, "steps": steps, "conflicts": conflicts}
+        squashed = self.adapter.squashed(database)
+        return {"name": database, "heads": heads, "steps": steps, "conflicts": conflicts, "squashed": squashed}
 
     def state(self, question: dict[str, Any]) -> dict[str, Any]:
         """`heads`, and what the databases have."""

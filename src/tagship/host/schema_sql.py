@@ -89,6 +89,10 @@ class Adapter:
             "locks": facts["locks"],
         }
 
+    def squashed(self, database: str) -> dict[str, list[str]]:  # noqa: ARG002
+        """None."""
+        return {}
+
     def applied(self, database: str) -> list[str]:  # noqa: ARG002
         """Names from yoyo's own table."""
         backend = self._open()

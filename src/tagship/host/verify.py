@@ -19,7 +19,7 @@ from tagship.host.tree import FOLDER_MODE, walk
 
 Row = list[str]
 """A path, and what is wrong with it, in words."""
-_LATER = ("heads", "steps")
+_LATER = ("heads", "steps", "squashed")
 """Of release.json, what its own code said of its schema once it was there: the seal has that too."""
 _OWN = (stored.DECLARED, stored.SEALED, stored.RECORD, "id", "within", "start", "units", "venv", "run")
 _PAPER_MODE, _SCRIPT_MODE = 0o444, 0o555

@@ -90,3 +90,24 @@ def test_others_go_up_and_down_likewise(host: Host, request: pytest.FixtureReque
     schemas.down(agent, made, back, drop=kind == "command")
     (told,) = agent.ask("schema", release=made.id, sizes=False)["databases"]
     assert (told["pending"], told["applied"]) == (steps, [])
+
+
+def test_an_older_release_is_not_bothered_by_a_squashed_step(host: Host) -> None:
+    """The database remembers that one beside its parts: a release on disk says what it stands for."""
+    squashed = """\
+        replaces = [("polls", "0001_polls"), ("polls", "0002_votes")]
+        operations = [
+            migrations.CreateModel(name="Poll", fields=[("id", models.BigAutoField(primary_key=True))]),
+        ]
+        """
+    urls = {"MAIN_URL": f"sqlite:///{host.home}/main.db", "AUDIT_URL": f"sqlite:///{host.home}/audit.db"}
+    item = {**projects.DJANGO, "databases": ["default"]}
+    agent = schemas.agent_of(host, urls=urls)
+    old = schemas.stage(host, agent, schemas.release(1, projects.django(audit={}), item))
+    files = projects.django({**projects.POLLS, "0001_squashed": squashed}, {})
+    new = schemas.stage(host, agent, schemas.release(2, files, item))
+    schemas.up(agent, new)
+    for made in (old, new):
+        (told,) = agent.ask("schema", release=made.id, sizes=False)["databases"]
+        assert [one["id"] for one in told["applied"]] == ["polls.0001_polls", "polls.0002_votes"]
+        assert (told["pending"], told["unknown"]) == ([], [])
