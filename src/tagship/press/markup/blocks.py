@@ -20,6 +20,7 @@ Fence = Callable[[str, str], str]
 _FENCE = re.compile(r" {0,3}(`{3,}(?=[^`]*\Z)|~{3,})[ ]*(.*)\Z")
 _ITEM = re.compile(r"( {0,3})([*+-]|\d{1,9}\.)( +)(?=\S)(.*)\Z")
 _FOOTNOTE = re.compile(r"( {0,3})(\[\^[^\]\s]+\]:)( *)(.*)\Z")
+_ADMONITION = re.compile(r'!!! ?[\w-]+(?: +[\w-]+)*(?: +".*?")? *\Z')
 _QUOTE = re.compile(r" {0,3}> ?(.*)\Z")
 _RULE = re.compile(r" {0,3}([-*_])(?: *\1){2,} *\Z")
 _HEADING = re.compile(r"#{1,6}[^#]")
@@ -82,6 +83,8 @@ class _Walk:
             return self.take_verbatim(at, opening)
         if _QUOTE.match(line):
             return self.take_quote(at)
+        if _ADMONITION.match(line):
+            return self.take_admonition(at, line)
         if not _RULE.match(line) and (item := _ITEM.match(line)) and self.may_begin_list(item):
             return self.take_item(at, item)
         return self.take_footnote(at, note) if (note := _FOOTNOTE.match(line)) else 0
@@ -166,6 +169,15 @@ class _Walk:
         moved = [line[min(4, _indent(line)) :] for line in body]
         self.write(note[2], self.inside([note[4], *moved], in_item=False))
         self.after = "block"
+        return end
+
+    def take_admonition(self, at: int, line: str) -> int:
+        end = at + 1
+        while end < len(self.lines) and (not self.lines[end].strip() or self.lines[end].startswith("    ")):
+            end += 1
+        walked = self.inside([each[4:] for each in self.lines[at + 1 : end]], in_item=False)
+        self.out += [*([""] if self.after else []), line, *(f"    {each}" if each else "" for each in walked), ""]
+        self.after = ""
         return end
 
     def gather(self, at: int, width: int, first: str) -> tuple[list[str], int]:

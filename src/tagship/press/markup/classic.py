@@ -1,4 +1,4 @@
-"""Markdown to HTML: Python-Markdown with what the house adds, one engine a process."""
+"""The default engine: Python-Markdown with what the house adds."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from markdown.inlinepatterns import (
     IMAGE_REFERENCE_RE,
     REFERENCE_RE,
     ImageReferenceInlineProcessor,
+    InlineProcessor,
     ReferenceInlineProcessor,
 )
 from markdown.preprocessors import Preprocessor
 from markdown.treeprocessors import Treeprocessor
 
-from tagship.errors import ContentError
-from tagship.press.markup import blocks, highlight, pointing
-from tagship.press.markup.highlight import Wanted
+from tagship.press.markup import admonitions, blocks, highlight, maths
+from tagship.press.markup.engine import Converted, checkbox
 from tagship.press.markup.quick import Quick
-from tagship.press.markup.values import Links, Rendered, Text, lead_of
+from tagship.press.markup.shortcodes import Calls
 
 _QUOTES = {
     "left-single-quote": "‘",
@@ -34,17 +34,20 @@ _QUOTES = {
     "ndash": "–",
     "mdash": "—",
 }
-_LANGUAGE_LINE = re.compile(r"(?::::|#!)([\w+#.-]+)\n")
+_EXTENSIONS = (
+    "footnotes", "tables", "toc", "smarty", "sane_lists", "attr_list", "def_list", "abbr", "admonition",
+)  # fmt: skip
+_TASK = re.compile(r"\[([ xX])\] +(?=\S)")
+_FORMULA = r"(?<![\\$])(?:\$\$((?:\\.|[^$\\])+?)\$\$(?!\$)|\$(?![\s$])((?:\\.|[^$\\])+?)(?<!\s)\$(?![$\d]))"
 
 
-class Engine:
-    """Renders one text after another; the parsers are built once."""
+class Classic:
+    """Converts with Python-Markdown; `math` says whether `$` begins a formula."""
 
-    def __init__(self, links: Links) -> None:
-        self.links = links
-        self.house = _House()
-        self.markdown = Quick(
-            extensions=["footnotes", "tables", "toc", "smarty", "sane_lists", "attr_list", "def_list", self.house],
+    def __init__(self, *, math: bool = False, make: type[markdown.Markdown] = Quick) -> None:
+        self.house = House(math=math)
+        self.markdown = make(
+            extensions=[*_EXTENSIONS, self.house],
             extension_configs={
                 "toc": {"slugify": slugify_unicode},
                 "smarty": {"substitutions": _QUOTES},
@@ -53,65 +56,127 @@ class Engine:
             output_format="html",
         )
 
-    def render(self, text: Text) -> Rendered:
-        """`text` as HTML; raises `ContentError` for a missing asset and for nesting without end."""
+    def convert(self, body: str, calls: Calls) -> Converted:
+        """The HTML of `body`."""
         self.markdown.reset()
+        self.house.calls = calls
         self.house.problems.clear()
-        try:
-            body = self.markdown.convert(text.body)
-        except RecursionError:
-            raise ContentError("is nested too deeply", path=text.name, line=text.first_line) from None
-        warnings = [pointing.warning(text, *problem) for problem in self.house.problems]
-        body = pointing.resolve(body, text, self.links, warnings)
-        return Rendered(body, lead_of(body), tuple(warnings))
+        return Converted(self.markdown.convert(body), list(self.house.problems))
 
 
-class _House(Extension):
+class House(Extension):
     """What the house adds to Python-Markdown; `problems` are (what, text to look for) of the current text."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, math: bool = False) -> None:
         super().__init__()
+        self.math = math
         self.problems: list[tuple[str, str]] = []
+        self.calls = Calls("")
 
     def extendMarkdown(self, md: markdown.Markdown) -> None:
         # After the white space is normal (30), before HTML blocks are taken out (20).
-        md.preprocessors.register(_Blocks(md, self.problems), "house_blocks", 25)
-        # Before the inline patterns (20) see the code.
-        md.treeprocessors.register(_IndentedCode(md), "house_code", 30)
+        md.preprocessors.register(_Blocks(md, self), "house_blocks", 25)
+        # Before the inline patterns (20) see the code, the boxes and the kinds.
+        md.treeprocessors.register(_IndentedCode(md, self), "house_code", 30)
+        md.treeprocessors.register(_Alerts(md), "house_alerts", 29)
+        md.treeprocessors.register(_Tasks(md), "house_tasks", 28)
         md.inlinePatterns.register(_Reference(REFERENCE_RE, md, self.problems), "reference", 170)
         md.inlinePatterns.register(_ImageReference(IMAGE_REFERENCE_RE, md, self.problems), "image_reference", 140)
+        if self.math:
+            # After code (190), before backslashes (180) and all else that means something in TeX too.
+            md.inlinePatterns.register(_Formula(_FORMULA, md), "house_formula", 185)
+            md.ESCAPED_CHARS.append("$")
 
 
 class _Blocks(Preprocessor):
-    def __init__(self, md: markdown.Markdown, problems: list[tuple[str, str]]) -> None:
+    def __init__(self, md: markdown.Markdown, house: House) -> None:
         super().__init__(md)
-        self.problems = problems
+        self.house = house
 
     def run(self, lines: list[str]) -> list[str]:
         return blocks.rewrite(lines, self.fence)
 
     def fence(self, info: str, code: str) -> str:
+        code = self.house.calls.as_written(code)
+        if self.house.math and info == "math":
+            return str(self.md.htmlStash.store(f"<p>{maths.span(code, maths.DISPLAY)}</p>"))
         wanted = highlight.read_info(info)
-        self.problems.extend((problem, info) for problem in wanted.problems)
-        stored: str = self.md.htmlStash.store(highlight.to_html(code, wanted))
-        return stored
+        self.house.problems.extend((problem, info) for problem in wanted.problems)
+        return str(self.md.htmlStash.store(highlight.to_html(code, wanted)))
 
 
 class _IndentedCode(Treeprocessor):
     """Gives indented code the same shape; a first line `:::python` names its language."""
 
+    def __init__(self, md: markdown.Markdown, house: House) -> None:
+        super().__init__(md)
+        self.house = house
+
     def run(self, root: etree.Element) -> None:
         for block in root.iter("pre"):
             if len(block) == 1 and block[0].tag == "code" and block[0].text:
-                code = html.unescape(str(block[0].text))
-                named = _LANGUAGE_LINE.match(code)
-                language = named[1].lower() if named and highlight.knows(named[1].lower()) else ""
-                stored = self.md.htmlStash.store(
-                    highlight.to_html(code[named.end() :] if language and named else code, Wanted(language))
-                )
+                wanted, code = highlight.read_first_line(html.unescape(str(block[0].text)))
+                stored = self.md.htmlStash.store(highlight.to_html(self.house.calls.as_written(code), wanted))
                 block.clear()
                 block.tag = "p"
                 block.text = stored
+
+
+class _Alerts(Treeprocessor):
+    """`> [!NOTE]` becomes what `!!! note` becomes."""
+
+    def run(self, root: etree.Element) -> None:
+        for quote in root.iter("blockquote"):
+            first = quote[0] if len(quote) else None
+            begun = (
+                admonitions.ALERT.match(first.text) if first is not None and first.tag == "p" and first.text else None
+            )
+            if begun is None or first is None or first.text is None:
+                continue
+            quote.tag = "div"
+            quote.set("class", f"admonition {begun[1].lower()}")
+            first.text = first.text[begun.end() :]
+            if not first.text and not len(first):
+                quote.remove(first)
+            above = etree.Element("p", {"class": "admonition-title"})
+            above.text = admonitions.title(begun[1], begun[2])
+            quote.insert(0, above)
+
+
+class _Tasks(Treeprocessor):
+    """`- [ ] to do` and `- [x] done`."""
+
+    def run(self, root: etree.Element) -> None:
+        for items in root.iter("ul"):
+            found = [item for item in items if item.tag == "li" and self.mark(item)]
+            if found:
+                items.set("class", "contains-task-list")
+                for item in found:
+                    item.set("class", "task-list-item")
+
+    def mark(self, item: etree.Element) -> bool:
+        """Put a box in the place of brackets, if an item begins with them."""
+        bearer = (
+            item if item.text and item.text.strip() else next((each for each in item[:1] if each.tag == "p"), item)
+        )
+        task = _TASK.match(bearer.text or "")
+        if task is None:
+            return False
+        box = self.md.htmlStash.store(checkbox(is_done=task[1] != " "))
+        bearer.text = f"{box} {(bearer.text or '')[task.end() :]}"
+        return True
+
+
+class _Formula(InlineProcessor):
+    """`$x^2$` in a line, `$$x^2$$` on its own; the same rules as Pandoc's."""
+
+    def handleMatch(  # type: ignore[override]
+        self,
+        m: re.Match[str],
+        data: str,  # noqa: ARG002
+    ) -> tuple[str, int, int]:
+        made = maths.span(m[1], maths.DISPLAY) if m[1] else maths.span(m[2], maths.INLINE)
+        return self.md.htmlStash.store(made), m.start(0), m.end(0)
 
 
 class _Reference(ReferenceInlineProcessor):

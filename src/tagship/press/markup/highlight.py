@@ -22,6 +22,7 @@ MOST_LINES = 100_000
 """The highest number that a line may have."""
 
 _OPTION = re.compile(r"""([\w-]+)=(?:"([^"]*)"|'([^']*)'|([^\s"'}]+))""")
+_LANGUAGE_LINE = re.compile(r"(?::::|#!)([\w+#.-]+)\n")
 _RANGE = re.compile(r"(\d{1,6})(?:-(\d{1,6}))?")
 
 
@@ -60,6 +61,14 @@ def read_info(info: str) -> Wanted:
         start = 0
     problems += [f"`{name}` means nothing to a block of code" for name in options]
     return Wanted(language, tuple(marked), start, tuple(problems))
+
+
+def read_first_line(code: str) -> tuple[Wanted, str]:
+    """What the first line of indented code asks for, such as `:::python`, and the code without that line."""
+    named = _LANGUAGE_LINE.match(code)
+    if named is None or not knows(named[1].lower()):
+        return Wanted(""), code
+    return Wanted(named[1].lower()), code[named.end() :]
 
 
 def knows(language: str) -> bool:
