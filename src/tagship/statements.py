@@ -8,6 +8,8 @@ from typing import Any
 import sqlparse
 from sqlparse import tokens
 
+_FAR = 8
+"""Blanks that a line begins with at most."""
 _STYLES = (
     (tokens.Keyword, "bold cyan"),
     (tokens.Comment, "dim"),
@@ -26,7 +28,13 @@ def laid_out(text: str) -> list[str]:
     """`text` with a line for each part of a statement; what sqlparse can't lay out stays as it is."""
     found = [one for one in sqlparse.split(text) if one.strip()]
     lines = [line for one in found for line in str(sqlparse.format(one, reindent=True, wrap_after=80)).splitlines()]
-    return [f"  {line}".rstrip() for line in lines if line.strip()]
+    return [f"  {_nearer(line)}".rstrip() for line in lines if line.strip()]
+
+
+def _nearer(line: str) -> str:
+    """What sqlparse aligns with an opening bracket far to the right, not so far."""
+    text = line.lstrip()
+    return line if len(line) - len(text) <= _FAR else " " * _FAR + text
 
 
 def coloured(text: str) -> Iterator[list[tuple[str, str]]]:

@@ -59,7 +59,9 @@ class Summary:
         if event.name == "tag":
             self.tag = event.data
         elif event.name == "plan":
-            self.plan = event.data
+            again = event.data.get("leg") == 2
+            before = [*self.plan.get("plan", ()), ""] if again else []
+            self.plan = {**(self.plan if again else {}), **event.data, "plan": [*before, *event.data["plan"]]}
         elif event.name == "result":
             self.result = {**RESULT, **event.data}
         elif event.name == "note" and event.data.get("level") == "warning":

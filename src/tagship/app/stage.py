@@ -293,7 +293,7 @@ class OnStage:
         changes = asdict(urls)
 
         def tell(event: Event) -> None:
-            if event.name == "plan":
+            if event.name == "plan" and "leg" not in event.data:
                 event = Event(event.name, event.host, {**event.data, "urls": changes})
             self.listener(event)
 

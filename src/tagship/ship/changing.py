@@ -20,6 +20,7 @@ from tagship.ship.loading import feed_of, fit
 from tagship.ship.migrations.asking import await_settled
 from tagship.ship.migrations.going_down import NO_WISH, Wish, going_down
 from tagship.ship.migrations.guards import warnings
+from tagship.ship.migrations.plan import MOVING
 from tagship.ship.migrations.schema import Look
 from tagship.ship.outcome import Outcome
 from tagship.ship.plan import Plan, render, to_json
@@ -155,8 +156,9 @@ def _await_schema(fleet: Fleet, stage: Stage, limits: SchemaLimits, listener: Li
 
 
 def _tell_second(plan: Plan, look: Look, listener: Listener) -> None:
-    """The second leg as it is planned, and what one should know of it."""
-    listener(Event("plan", data={"plan": render(plan), "steps": to_json(plan), "leg": 2}))
+    """The second leg, of which people know all but what moves the schema, and what one should know of that."""
+    moving = replace(plan, phases=tuple(phase for phase in plan.phases if phase.name in MOVING))
+    listener(Event("plan", data={"plan": render(moving), "steps": to_json(plan), "leg": 2}))
     for warned in warnings(look):
         note(listener, warned.words, level="warning")
 

@@ -110,8 +110,8 @@ def test_what_is_pending_is_planned_and_told_before_it_is_done() -> None:
     unknown = "up: what is pending is known once the release is staged (fab plan --staged)"
     assert f"  {unknown} [web1]" in first.data["plan"]
     assert second.data["leg"] == 2
-    assert "  up default: 0001, 0002 [web1] · undo: down" in second.data["plan"]
-    assert "  up audit: 0001_log [web1] · undo: down" in second.data["plan"]
+    assert second.data["plan"][1:] == ["migrate", "  up default: 0001, 0002; audit: 0001_log [web1] · undo: down"]
+    assert [phase["phase"] for phase in second.data["steps"]][:2] == ["migrate", "start"]
 
 
 def test_a_backup_is_made_once_before_anything_goes_up() -> None:
@@ -120,7 +120,7 @@ def test_a_backup_is_made_once_before_anything_goes_up() -> None:
     made.app = msgspec.structs.replace(MIGRATED, before_up=Argv(("dump", "{backup}")))
     outcome = made.deploy("v2")
     ups = [args["before"] for verb, args in made.hosts["web1"].asked if verb == "up"]
-    assert ups == [["dump", "{backup}"], None]
+    assert ups == [["dump", "{backup}"]]
     assert outcome.row()["schema"]["backup"] == "/srv/app/shared/backups/0001.dump"
 
 

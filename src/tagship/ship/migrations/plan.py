@@ -16,6 +16,10 @@ from tagship.ship.survey import HostSurvey
 
 UNKNOWN = "up: what is pending is known once the release is staged (fab plan --staged)"
 
+UP, SETTLE = "migrate", "settle the schema"
+MOVING = (SETTLE, UP)
+"""Phases of a deploy that are planned once the databases were looked at."""
+
 
 @dataclass(frozen=True)
 class Route:
@@ -45,23 +49,22 @@ def plan_look(route: Route, release: str, left: Iterable[str] = ()) -> Phase:
 
 def plan_unknown(route: Route) -> Phase:
     """What stands in a plan for what goes up, as long as nobody has looked."""
-    return Phase("migrate", (Step(route.host, UNKNOWN, "up"),))
+    return Phase(UP, (Step(route.host, UNKNOWN, "up"),))
 
 
 def plan_up(look: Look, route: Route) -> Phase:
-    """Everything pending, database by database, each with what reverses just that; empty if nothing is pending."""
-    steps = []
-    pending = by_database(look.pending)
-    for number, (database, ids) in enumerate(pending.items()):
-        exact = {"release": look.release, "steps": _pairs(database, ids), "limits": dict(route.limits)}
-        before = list(route.before) if route.before and number == 0 else None
-        back = {**exact, "steps": _pairs(database, reversed(ids))}
-        undo = ("down", {**back, "only": True, "drop": False})
-        title = f"up {database}: {listed(ids)}"
-        if before is not None:
-            title += f", after {before[0]}"
-        steps.append(Step(route.host, title, "up", {**exact, "before": before}, undo))
-    return Phase("migrate", tuple(steps))
+    """Everything pending, database by database, with what reverses just that; empty if nothing is pending.
+
+    It is one question: each costs a start of the release's own program, and what fails in one reverses all.
+    """
+    pending = look.pending
+    if not pending:
+        return Phase(UP, ())
+    args = {"release": look.release, "steps": _rows(pending), "limits": dict(route.limits)}
+    before = list(route.before) or None
+    undo = ("down", {**args, "steps": _rows(reversed(pending)), "only": True, "drop": False})
+    title = f"up {_told(pending)}" + (f", after {before[0]}" if before else "")
+    return Phase(UP, (Step(route.host, title, "up", {**args, "before": before}, undo),))
 
 
 def left_by_the_dead(survey: HostSurvey) -> tuple[str, ...]:
@@ -79,11 +82,11 @@ def plan_settle_schema(look: Look, dead: Sequence[Look], route: Route) -> Phase:
     for theirs in dead:
         pairs = [pair for pair in reversible_order(theirs) if pair in look.unknown and pair not in done]
         done.update(pairs)
-        for database, ids in by_database(pairs).items():
-            args = {"release": theirs.release, "steps": _pairs(database, ids), "limits": dict(route.limits)}
-            title = f"down {database}: {listed(ids)}, which {theirs.release} left"
+        if pairs:
+            args = {"release": theirs.release, "steps": _rows(pairs), "limits": dict(route.limits)}
+            title = f"down {_told(pairs)}, which {theirs.release} left"
             steps.append(Step(route.host, title, "down", {**args, "only": False, "drop": False}))
-    return Phase("settle the schema", tuple(steps))
+    return Phase(SETTLE, tuple(steps))
 
 
 def plan_down(descent: Descent, route: Route, surveys: Mapping[str, HostSurvey], target: str) -> tuple[Phase, ...]:
@@ -96,19 +99,17 @@ def plan_down(descent: Descent, route: Route, surveys: Mapping[str, HostSurvey],
         for release in survey.releases
         if release.id != target and release.runs and _may_know(release.id, target, survey)
     ]
-    downs = []
-    for database, ids in by_database(descent.steps).items():
-        args = {"release": descent.source, "steps": _pairs(database, ids), "limits": dict(route.limits)}
-        title = f"down {database}: {listed(ids)}, with the code of {descent.source}"
-        downs.append(Step(route.host, title, "down", {**args, "only": False, "drop": descent.drop}))
-    return (Phase("confirm", tuple(newer), late=True), Phase("down", tuple(downs), late=True))
+    args = {"release": descent.source, "steps": _rows(descent.steps), "limits": dict(route.limits)}
+    title = f"down {_told(descent.steps)}, with the code of {descent.source}"
+    down = Step(route.host, title, "down", {**args, "only": False, "drop": descent.drop})
+    return (Phase("confirm", tuple(newer), late=True), Phase("down", (down,), late=True))
 
 
 def plan_stay(descent: Descent, route: Route, why: str) -> Phase:
     """Journal that what a rollback doesn't reverse stays up, and why."""
     if not descent.steps:
         return Phase("keep the schema", ())
-    args = {"release": descent.source, "steps": [list(pair) for pair in descent.steps], "why": why}
+    args = {"release": descent.source, "steps": _rows(descent.steps), "why": why}
     title = f"leave {listed([name_of(pair) for pair in descent.steps])} up: {why}"
     return Phase("keep the schema", (Step(route.host, title, "stay", args),), late=True)
 
@@ -133,5 +134,9 @@ def _may_know(release: str, target: str, survey: HostSurvey) -> bool:
     return serial_of(release) > serial_of(target) or release == survey.current
 
 
-def _pairs(database: str, ids: Iterable[str]) -> list[list[Any]]:
-    return [[database, id] for id in ids]
+def _told(pairs: Sequence[Pair]) -> str:
+    return "; ".join(f"{database}: {listed(ids)}" for database, ids in by_database(pairs).items())
+
+
+def _rows(pairs: Iterable[Pair]) -> list[list[Any]]:
+    return [list(pair) for pair in pairs]
