@@ -14,6 +14,7 @@ from invoke import Context, Exit, task
 from lab import needs
 from tagship.report import Report
 from tagship.verbs.local import build, check, clean, new, serve
+from tagship.verbs.rehearsal import check_migrations
 
 SYSTEM = {
     "git": "git",
@@ -34,7 +35,7 @@ LOCKS = {
     "bench/peers/requirements.lock": ("3.11", ["bench/peers/requirements.in"]),
     **{
         f"examples/{name}/requirements.lock": ("3.10", [f"examples/{name}/requirements.in"])
-        for name in ("django-notes", "fastapi-hello", "flask-hello")
+        for name in ("django-notes", "django-polls", "fastapi-hello", "flask-hello")
     },
 }
 """Each lock: the oldest Python that must be able to install it, and what it is compiled from."""
@@ -116,6 +117,12 @@ def faults(
     named = [word for flag, value in (("--only", only), ("--point", point)) if value for word in (flag, value)]
     argv = [sys.executable, "-m", "crash", *switches, *named, "--seed", str(seed)]
     _run(*argv, env={**os.environ, "PYTHONPATH": os.pathsep.join(("tests", "."))}, told=not json)
+
+
+@task(help={"pictures": "write docs/screenshots too"})
+def check_theme(_context: Context, pictures: bool = False) -> None:
+    """Look at the default theme in headless Chromium: axe-core, 360 px, print, light and dark (npm, chromium)."""
+    _run(sys.executable, "-m", "browser", *(["--pictures"] if pictures else []))
 
 
 @task
