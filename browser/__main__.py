@@ -18,10 +18,9 @@ from tagship.report import Report
 PICTURES = Path("docs/screenshots")
 CLOCK = datetime(2026, 11, 20, tzinfo=UTC)
 SHAPES = {shape.name: shape for shape in looking.SHAPES}
-_SMALL = {"width": 960, "height": 640}
 WANTED = {
-    "front-light": ("/", replace(SHAPES["desktop-light"], **_SMALL)),
-    "post-dark": ("/2026/11/everything/", replace(SHAPES["desktop-dark"], **_SMALL)),
+    "front-light": ("/", replace(SHAPES["desktop-light"], width=960, height=640)),
+    "post-dark": ("/2026/11/everything/", replace(SHAPES["desktop-dark"], width=960, height=640)),
     "post-narrow": ("/2026/11/everything/", SHAPES["narrow-light"]),
     "post-print": ("/2026/11/everything/", SHAPES["print-light"]),
 }
