@@ -14,7 +14,6 @@ from invoke import Context, Exit, task
 from lab import needs
 from tagship.report import Report
 from tagship.verbs.local import build, check, clean, new, serve
-from tagship.verbs.rehearsal import check_migrations
 
 SYSTEM = {
     "git": "git",
@@ -35,7 +34,7 @@ LOCKS = {
     "bench/peers/requirements.lock": ("3.11", ["bench/peers/requirements.in"]),
     **{
         f"examples/{name}/requirements.lock": ("3.10", [f"examples/{name}/requirements.in"])
-        for name in ("django-notes", "django-polls", "fastapi-hello", "flask-hello")
+        for name in ("django-notes", "fastapi-hello", "flask-hello")
     },
 }
 """Each lock: the oldest Python that must be able to install it, and what it is compiled from."""
