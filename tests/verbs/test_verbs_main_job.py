@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 
 from verbs.project import Project, eventually
@@ -115,6 +116,25 @@ def test_a_killed_service_is_seen_and_healed(project: Project) -> None:
     assert (healed.exit, healed.result["outcome"]) == (0, "live")
     assert get(project.front, "/").body == b"one"
     assert project.told("fab", "status").of("row")[0]["health"] == "well"
+
+
+def test_a_release_that_is_gone_or_a_folder_in_its_place_is_not_well(project: Project) -> None:
+    """Who looks by the exit code must see it; nothing live at all is no fault. A deploy makes what is gone anew."""
+    assert project.told("fab", "status").exit == 0
+    project.run("fab", "deploy")
+    current = project.root / "current"
+    current.rename(project.root / "was")
+    current.mkdir()
+    taken = project.told("fab", "status")
+    assert (taken.exit, taken.error["what"]) == (5, "`current` is none of ours")
+    current.rmdir()
+    (project.root / "was").rename(current)
+    shutil.rmtree(current.resolve())
+    gone = project.told("fab", "status")
+    assert (gone.exit, gone.error["what"]) == (5, "what was live is gone from the disk")
+    assert "fab deploy" in gone.error["cure"]
+    assert project.told("fab", "deploy").result["release"] == "0002-v1.0.0"
+    assert project.told("fab", "status").exit == 0
 
 
 def test_verify_names_what_was_tampered_with(project: Project) -> None:

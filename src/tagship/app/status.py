@@ -45,12 +45,20 @@ def status_of(on: OnStage) -> Table:
 def _ill(on: OnStage, fleet: Fleet, found: Sequence[HostStatus]) -> Degraded | None:
     """What a person has to see to, all in one; `None` if nothing is the matter."""
     ill = [status.host for status in found if status.current and not status.well]
+    gone = [status.host for status in found if not status.current and status.current_kind == "link"]
+    taken = [status.host for status in found if status.current_kind in ("directory", "foreign")]
     stands = roster.stands(fleet.surveys)
     busy = any(status.lock for status in found)
     what, cure = [], []
     if ill:
         what.append("what is live isn't well")
         cure.append("fab start, or fab deploy, starts and proves it again")
+    if gone:
+        what.append("what was live is gone from the disk")
+        cure.append("fab deploy makes it anew")
+    if taken:
+        what.append("`current` is none of ours")
+        cure.append("fab adopt takes over what it serves, or move it away on the host")
     if fleet.lost:
         what.append(f"{len(fleet.lost)} of {len(fleet.places)} hosts can't be reached")
         cure += dict.fromkeys(error.cure for error in fleet.lost.values() if error.cure)
@@ -62,7 +70,7 @@ def _ill(on: OnStage, fleet: Fleet, found: Sequence[HostStatus]) -> Degraded | N
         return None
     mixed = ", ".join(f"{release or 'nothing'} ({', '.join(hosts)})" for release, hosts in stands.items())
     hosts = {host: f"out of reach; {roster.known_of(host, fleet.surveys).words}" for host in fleet.lost}
-    where = ", ".join(dict.fromkeys([*ill, *fleet.lost])) or mixed
+    where = ", ".join(dict.fromkeys([*ill, *gone, *taken, *fleet.lost])) or mixed
     return Degraded("; ".join(what), hosts=hosts, where=where, cure="; ".join(cure))
 
 
