@@ -9,13 +9,16 @@ from pathlib import Path
 import jinja2
 import markdown
 import pytest
+from unit.press_project import CLOCK, SITE, made, read, site, write
 
 from bench.posts import FIRST_DAY, post
 from tagship import config
 from tagship.errors import ContentError
+from tagship.press.build import Ask
 from tagship.press.markup import Engine, Links, Rendered, Text
 from tagship.press.markup.classic import Classic
 from tagship.press.markup.shortcodes import Calls, Macros
+from tagship.press.turns import Turns
 
 ROOT = Path(__file__).parents[2]
 BOTH = pytest.mark.parametrize("engine", ["python-markdown", "commonmark"])
@@ -267,3 +270,36 @@ def test_the_default_engine_gives_what_upstream_gives_with_the_same_extensions()
     for body in [*bodies, *(post(number, FIRST_DAY).split("---", 2)[2] for number in range(20))]:
         calls = Calls.none(body)
         assert quick.convert(body, calls) == plain.convert(body, calls)
+
+
+SHORTCODES = "{% macro hi(name) %}<b class='hi'>{{ name }} {{ site.title }}</b>{% endmacro %}"
+POST = {
+    "posts/2026-11-01-a.md": "---\ntitle: A\n---\n{{ hi('you') }}\n\n<!--more-->\n\n## Part\n\n$x$\n",
+    "site/templates/post.html": "{{ post.content }}|{{ post.toc }}|{{ post.excerpt }}|{{ post.minutes }}",
+}
+
+
+@BOTH
+def test_a_site_says_by_which_engine_and_templates_see_what_it_made(engine: str, tmp_path: Path) -> None:
+    """The settings reach every process, and a post has its contents, its excerpt and its reading time."""
+    settings = site(markup=config.Markup(engine=engine, math=True))  # type: ignore[arg-type]
+    made(tmp_path, {**POST, "site/templates/shortcodes.html": SHORTCODES}, settings, workers=2)
+    content, toc, excerpt, minutes = read(tmp_path, "/2026/11/a/").split("|")
+    assert content.startswith("<b class='hi'>you A &lt;site&gt;</b>")
+    assert "<math " in content
+    assert toc == '<ul><li><a href="#part">Part</a></li></ul>'
+    assert excerpt == "<b class='hi'>you A &lt;site&gt;</b>"
+    assert minutes == "1"
+
+
+def test_without_the_template_of_shortcodes_a_call_is_text(tmp_path: Path) -> None:
+    """And once it is there, the posts that call it are rendered again."""
+    project = write(tmp_path / "project", POST)
+    turns = Turns(tmp_path / "build")
+    page = tmp_path / "build/site/2026/11/a/index.html"
+    turns.build(Ask(project, SITE, CLOCK))
+    assert "<p>{{ hi('you') }}</p>" in page.read_text()
+    for name in ("you", "them"):
+        write(project, {"site/templates/shortcodes.html": SHORTCODES.replace("hi'>", f"{name}'>")})
+        turns.build(Ask(project, SITE, CLOCK))
+        assert f"<b class='{name}'>you" in page.read_text()

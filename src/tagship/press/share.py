@@ -147,8 +147,15 @@ class Share:
             from tagship.press.markup import Engine, Links  # as in `body`
 
             pages = Noted(self.views.addresses, "url:", self.reads)
-            self.engine_ = Engine(Links(pages, Noted(self.views.model.assets, "asset:", self.reads)))
+            links = Links(pages, Noted(self.views.model.assets, "asset:", self.reads))
+            self.engine_ = Engine(links, self.order.site.markup, self.expand)
         return self.engine_
+
+    def expand(self, call: str, path: str, line: int) -> str | None:
+        """The HTML of one shortcode; raises `ContentError`."""
+        from tagship.press.markup import Macros  # as in `body`
+
+        return Macros(self.tools.templates.environment)(call, path, line)
 
     @property
     def tools(self) -> Tools:

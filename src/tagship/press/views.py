@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -20,6 +20,9 @@ from tagship.press import slugs, urls
 from tagship.press.bodies import Body
 from tagship.press.content import Text
 from tagship.press.reads import Reads, digest
+
+if TYPE_CHECKING:
+    from tagship.press.markup import Rendered
 
 
 class Tag:
@@ -66,6 +69,28 @@ class Article:
     @property
     def content(self) -> Markup:
         return self.views_.content(self.source)
+
+    @property
+    def excerpt(self) -> Markup:
+        """What stands above `<!--more-->`, "" where nobody wrote that."""
+        return Markup(self.rendered.excerpt)  # noqa: S704 - a part of our own HTML
+
+    @property
+    def toc(self) -> Markup:
+        """The table of contents as nested lists of links, "" where there is no heading."""
+        return Markup(self.rendered.toc)  # noqa: S704 - made of our own HTML
+
+    @property
+    def minutes(self) -> int:
+        """How long it takes to read, in whole minutes."""
+        return self.rendered.minutes
+
+    @property
+    def rendered(self) -> Rendered:
+        """What else can be read from the HTML: headings, ids, links, words."""
+        from tagship.press.markup.values import Rendered  # few templates ask, and all that shows is the HTML
+
+        return Rendered(str(self.content), "")
 
 
 class Asked(Sequence[Any]):

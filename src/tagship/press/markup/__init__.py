@@ -20,6 +20,7 @@ An engine is made once a process and renders one text after another.
 """
 
 from tagship.press.markup.engine import Engine
+from tagship.press.markup.shortcodes import Macros
 from tagship.press.markup.values import Heading, Links, Rendered, Text, lead_of
 
-__all__ = ["Engine", "Heading", "Links", "Rendered", "Text", "lead_of"]
+__all__ = ["Engine", "Heading", "Links", "Macros", "Rendered", "Text", "lead_of"]

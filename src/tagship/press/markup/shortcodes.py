@@ -19,10 +19,10 @@ from jinja2 import nodes
 from tagship.errors import ContentError
 from tagship.press.markup.values import Text
 
-Expand = Callable[[str, str, int], str]
+Expand = Callable[[str, str, int], str | None]
 """Takes a call such as `figure("a.png")`, the name of the file and the line it stands in; returns HTML.
 
-Raises `ContentError` for a call that can't be expanded."""
+None where a site has no shortcodes: the call is text. Raises `ContentError` for a call that can't be expanded."""
 
 TEMPLATE = "shortcodes.html"
 """The template whose macros can be called."""
@@ -69,8 +69,13 @@ class Calls:
             return body
 
         def shown(mark: re.Match[str]) -> str:
-            call, _, at = self.found[int(mark[1])]
-            return expand(call, text.name, text.first_line + text.body.count("\n", 0, at))
+            call, source, at = self.found[int(mark[1])]
+            made = expand(call, text.name, text.first_line + text.body.count("\n", 0, at))
+            return (
+                mark[0].replace(f"{_OPEN}{mark[1]}{_CLOSE}", html.escape(source, quote=False))
+                if made is None
+                else made
+            )
 
         def written(code: re.Match[str]) -> str:
             return _MARK.sub(lambda mark: html.escape(self.found[int(mark[1])][1], quote=False), code[0])
@@ -84,19 +89,19 @@ class Macros:
     def __init__(self, environment: jinja2.Environment) -> None:
         self.environment = environment
 
-    def __call__(self, call: str, path: str, line: int) -> str:
-        """The HTML of one call; raises `ContentError` for an unknown macro, a wrong argument, and bad syntax."""
+    def __call__(self, call: str, path: str, line: int) -> str | None:
+        """The HTML of one call, None without the template; raises `ContentError` for what can't be expanded."""
         fault = partial(ContentError, path=path, line=line)
+        try:
+            macros = self.environment.get_template(TEMPLATE).module
+        except jinja2.TemplateNotFound as error:
+            if error.name == TEMPLATE:
+                return None
+            raise fault(f"the shortcodes' template needs {error.name}, which is not there") from None
         try:
             name, positional, named = self._read(call)
         except (jinja2.TemplateSyntaxError, nodes.Impossible, ValueError) as error:
             raise fault(f"the shortcode {call} can't be read: {error}", cure="give it plain values") from None
-        try:
-            macros = self.environment.get_template(TEMPLATE).module
-        except jinja2.TemplateNotFound:
-            raise fault(
-                f"there is no shortcode `{name}`", cure=f"write a macro of that name into templates/{TEMPLATE}"
-            ) from None
         macro = getattr(macros, name, None)
         if not isinstance(macro, jinja2.runtime.Macro):
             known = sorted(each for each in dir(macros) if isinstance(getattr(macros, each), jinja2.runtime.Macro))
