@@ -14,12 +14,13 @@ WRITABLE, SERVED = 0o2770, 0o2775
 
 
 def of_folder(layout: Layout, path: str) -> int:
-    """The mode of one of the folders that the root begins with."""
-    if layout.ready is None:
-        return OPEN
+    """The mode of one of the folders that the root begins with.
+
+    Whoever may open the lock's file may hold it, reading or not; so nobody else comes near it.
+    """
     if path in (layout.objects, layout.state, layout.log):
         return OWN
-    return PASS if path == layout.shared else OPEN
+    return PASS if path == layout.shared and layout.ready is not None else OPEN
 
 
 def group(layout: Layout) -> Optional[int]:

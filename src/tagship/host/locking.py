@@ -67,5 +67,5 @@ def _make(path: str, mode: int, *, units: bool) -> None:
             raise refused("{} is not a folder".format(path), "move it away, then deploy again") from None
         found = os.stat(path)
         own = (found.st_uid, found.st_gid) == (os.geteuid(), os.getegid())  # one given to a group is as it should be
-        if units and own and stat.S_IMODE(found.st_mode) != mode:
+        if own and (units or mode == access.OWN) and stat.S_IMODE(found.st_mode) != mode:
             os.chmod(path, mode)  # it may have served plain processes, which need less

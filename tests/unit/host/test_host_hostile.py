@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import zlib
 from typing import Any
 
@@ -362,3 +363,13 @@ def test_frames_that_are_none_end_the_session(host: Host) -> None:
         assert agent.errors().count("\n") == 1
         assert host.journal()[-1] == ("abandoned", f"{serial:04d}-v{serial}")
         assert names(host.path("releases")) == set()
+
+
+def test_no_other_user_of_the_host_can_hold_the_lock(host: Host) -> None:
+    """A `flock` is had by whoever may open the file, if only to read it; folders of old stages are closed too."""
+    host.path("state").mkdir(parents=True)
+    host.path("state").chmod(0o755)
+    agent = host.locked()
+    agent.ask("unlock")
+    for folder in ("state", "state/log", "objects"):
+        assert stat.S_IMODE(host.path(folder).stat().st_mode) == 0o700, folder
