@@ -12,7 +12,7 @@ from verbs.project import Project
 
 from tagship.scaffold.reader import get
 
-VERBS = {"deploy", "history", "plan", "releases", "rollback", "start", "status", "stop", "verify"}
+VERBS = {"deploy", "history", "migrations", "plan", "releases", "rollback", "start", "status", "stop", "verify"}
 VERBS |= {"adopt", "doctor", "env", "logs", "run", "setup"}
 
 
