@@ -60,6 +60,7 @@ _PARENTS = {
     "legend": frozenset({"fieldset", "optgroup"}),
 }
 _INTERACTIVE = frozenset({"a", "button", "details", "iframe", "input", "label", "select", "textarea"})
+_JUDGED = _BLOCKS | _INTERACTIVE | frozenset(_PARENTS)
 _SILENT = re.compile(r"<!--.*?(?:-->|\Z)|<(script|style|textarea|title|template|noscript)\b.*?</\1", re.S | re.I)
 _END = re.compile(r"</([a-zA-Z][^\s/>]*)")
 
@@ -67,33 +68,34 @@ _END = re.compile(r"</([a-zA-Z][^\s/>]*)")
 def check(site: Site) -> Iterator[Remark]:
     """What doesn't close, what closes nothing, and what stands in the wrong place, on each page."""
     for page in site.pages:
-        yield from _unclosed(page)
-        yield from _stray(page)
+        closing: set[int] = set()
+        yield from _unclosed(page, closing)
+        yield from _stray(page, closing)
         for element in page.elements:
-            if element.namespace is Namespace.HTML:
+            parent = element.parent
+            if element.tag in _JUDGED or (isinstance(parent, Element) and parent.tag in _CHILDREN):
                 yield from _misplaced(page, element)
 
 
-def _unclosed(page: Page) -> Iterator[Remark]:
+def _unclosed(page: Page, closing: set[int]) -> Iterator[Remark]:
+    """The elements that never close; adds to `closing` where the end tags of all others begin."""
     seen: set[int] = set()
     for element in page.elements:
-        if element.tag in _MAY_STAY_OPEN or element.namespace is not Namespace.HTML:
-            continue
         location = element.source_location
+        if location is None:
+            continue
+        if location.end_tag is not None:
+            closing.add(location.end_tag.start_offset)
+            continue
+        start = location.start_tag.start_offset
+        must_close = element.tag not in _MAY_STAY_OPEN and element.namespace is Namespace.HTML
         # What the parser copies to mend a crossing has the place of its original.
-        if location is not None and location.end_tag is None and location.start_tag.start_offset not in seen:
-            seen.add(location.start_tag.start_offset)
+        if must_close and start not in seen:
+            seen.add(start)
             yield _remark(page, element, "unclosed-element", f"<{element.tag}> is never closed")
 
 
-def _stray(page: Page) -> Iterator[Remark]:
-    if "</" not in page.text:
-        return
-    closing = set()
-    for element in page.elements:
-        location = element.source_location
-        if location is not None and location.end_tag is not None:
-            closing.add(location.end_tag.start_offset)
+def _stray(page: Page, closing: set[int]) -> Iterator[Remark]:
     text = _SILENT.sub(lambda match: " " * (len(match[0]) - 2) + "</" if match[1] else " " * len(match[0]), page.text)
     for match in _END.finditer(text):
         if match.start() not in closing:
@@ -106,7 +108,7 @@ def _stray(page: Page) -> Iterator[Remark]:
 
 def _misplaced(page: Page, element: Element) -> Iterator[Remark]:
     parent = element.parent
-    if not isinstance(parent, Element):
+    if not isinstance(parent, Element) or element.namespace is not Namespace.HTML:
         return
     tag, above = element.tag, parent.tag
     allowed = _CHILDREN.get(above)

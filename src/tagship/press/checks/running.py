@@ -9,7 +9,7 @@ from pathlib import Path
 from tagship import config
 from tagship.errors import ConfigError, ContentError
 from tagship.press import ledger
-from tagship.press.checks import accessibility, feeds, links, nesting, placing, sources, titles, validity
+from tagship.press.checks import accessibility, contrast, feeds, links, nesting, placing, sources, titles, validity
 from tagship.press.checks.codes import CODES
 from tagship.press.checks.findings import Finding, kept
 from tagship.press.checks.site import Check, Site
@@ -19,6 +19,7 @@ CHECKS: Sequence[Check] = (
     validity.check,
     nesting.check,
     accessibility.check,
+    contrast.check,
     titles.check,
     feeds.check,
 )
