@@ -118,6 +118,15 @@ def test_a_killed_service_is_seen_and_healed(project: Project) -> None:
     assert project.told("fab", "status").of("row")[0]["health"] == "well"
 
 
+def test_what_this_machine_can_not_note_changes_nothing_of_how_it_ended(project: Project) -> None:
+    """A full disk here, once every host is live: that is a warning, and the exit code tells of the hosts."""
+    (project.root.parent / "tags.lock").mkdir(parents=True)
+    told = project.told("fab", "deploy")
+    assert (told.exit, told.result["outcome"]) == (0, "live")
+    assert any("couldn't note that v1.0.0 was shipped" in event["text"] for event in told.of("note"))
+    assert get(project.front, "/").body == b"one"
+
+
 def test_a_release_that_is_gone_or_a_folder_in_its_place_is_not_well(project: Project) -> None:
     """Who looks by the exit code must see it; nothing live at all is no fault. A deploy makes what is gone anew."""
     assert project.told("fab", "status").exit == 0

@@ -107,10 +107,18 @@ class OnStage:
             outcome = self._in_turn(fleet, wait, ship)
             news.outcome = outcome
             if not dry and seen is None and outcome.outcome in ("live", "unchanged", "degraded"):
-                tagbook.remember(root, chosen.name, chosen.commit)
+                self._remember(chosen)
                 if not self.stage.hosts and outcome.exit == 0:
                     note(self.listener, f"http://{self.stage.listens}/ answers from {outcome.release}")
             return outcome
+
+    def _remember(self, tag: Tag) -> None:
+        """Note on this machine what was shipped. Its hosts know it too, and are what it ended well or ill on."""
+        try:
+            tagbook.remember(self.project.root, tag.name, tag.commit)
+        except (TagshipError, OSError) as error:
+            text = f"this machine couldn't note that {tag.name} was shipped: {error}"
+            note(self.listener, text, level="warning")
 
     def _ship(
         self,
