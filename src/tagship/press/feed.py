@@ -72,7 +72,10 @@ def absolute_links(body: str, base: str) -> str:
     """`body` with every href and src as an absolute address: a reader shows it far from the site."""
 
     def point(match: re.Match[str]) -> str:
-        return f"{match[1]}{html.escape(urljoin(base, html.unescape(match[2])))}{match[3]}"
+        try:
+            return f"{match[1]}{html.escape(urljoin(base, html.unescape(match[2])))}{match[3]}"
+        except ValueError:  # what is no address stays what it is; `inv check` tells of it
+            return match[0]
 
     return _ATTRIBUTE.sub(point, body)
 
