@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,12 +18,16 @@ if TYPE_CHECKING:
     from tagship.press.checks.findings import Finding
     from tagship.press.checks.running import Checked
     from tagship.press.checks.site import Site as BuiltSite
+    from tagship.press.checks.sources import Sources
 
 BUILD = "build"
 """The folder that a check builds in: on the disk of the project, so that nothing has to be copied."""
 
 SHOWN = "build/site"
 """How the built folder is called in messages: where `inv build` would put it."""
+
+CACHE = "external-links.json"
+"""What other sites answered, below `build/`: `inv clean` forgets it."""
 
 REFUSED = 3
 """The exit code where there are errors: nothing was changed, and this must not be published."""
@@ -55,12 +60,14 @@ def check_tag(folder: Path, stage_name: str, tag: str | None, *, listener: Liste
 class Wanted:
     """What a check of the site is asked for beyond what it always looks at.
 
-    `record` adds what the site publishes to its ledger of URLs; `sarif` is a file that gets the findings too.
+    `record` adds what the site publishes to its ledger of URLs; `external` asks other sites too; `sarif` is a file
+    that gets the findings too.
     """
 
     drafts: bool = False
     future: bool = False
     record: bool = False
+    external: bool = False
     sarif: Path | None = None
 
 
@@ -121,10 +128,24 @@ def _checked(project: Project, scratch: Path, wanted: Wanted, listener: Listener
         return running.finish(findings, project.site, 0)
     site = running.site_of(built.folder, project.site, written)
     findings += running.of_tree(site, written, SHOWN)
+    if wanted.external:
+        findings += _external(project, site, written, listener)
     whole = not written.findings and not built.errors
     if not (wanted.drafts or wanted.future) and whole:  # else something is missing for another reason
         findings += _ledger(project, site, wanted, listener)
     return running.finish(findings, project.site, len(site.pages))
+
+
+def _external(project: Project, site: BuiltSite, written: Sources, listener: Listener) -> list[Finding]:
+    """Ask other sites for what is linked to; what they answered is remembered in `build/`."""
+    from tagship.press.checks import external, placing  # as above: HTTP, only where it is asked for
+
+    def tell(done: int, total: int) -> None:
+        listener(Event("progress", "", {"step": "asking other sites", "done": done, "total": total, "unit": "hosts"}))
+
+    cache = project.root / BUILD / CACHE
+    remarks = external.check(site, cache, manners=external.Manners(), now=time.time(), tell=tell)
+    return placing.place(remarks, placing.Written(written.by_url, written.templates, SHOWN))
 
 
 def _ledger(project: Project, site: BuiltSite, wanted: Wanted, listener: Listener) -> list[Finding]:

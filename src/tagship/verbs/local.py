@@ -40,6 +40,7 @@ def build(_context: Context, out: str = "", drafts: bool = False, future: bool =
     help={
         "drafts": "look at drafts too",
         "future": "look at posts dated after the commit's clock too",
+        "external": "ask other sites for what is linked to; what they answered well is believed for a week",
         "record": "add what the site publishes to its ledger of URLs, site/urls.lock",
         "sarif": "write the findings into this file too, as SARIF 2.1.0",
         "tag": "check this tag instead, and build what a deploy will ship",
@@ -52,6 +53,7 @@ def check(
     _context: Context,
     drafts: bool = False,
     future: bool = False,
+    external: bool = False,
     record: bool = False,
     sarif: str = "",
     tag: str = "",
@@ -67,7 +69,7 @@ def check(
         if tag or stage:
             found = checking.check_tag(Path.cwd(), stage or LOCAL_STAGE, tag or None, listener=report)
             return {"outcome": "checked", **found}
-        wanted = checking.Wanted(drafts, future, record, Path(sarif) if sarif else None)
+        wanted = checking.Wanted(drafts, future, record, external, Path(sarif) if sarif else None)
         return checking.check_site(Path.cwd(), wanted, listener=report)
 
     console.run(work, json=json, summary=console.summary_of(summary, "check", stage or LOCAL_STAGE))
