@@ -36,13 +36,14 @@ _CATALOG = {
 """Every table and column, by the database's own word."""
 _DEFAULTS = {
     "postgresql": (
-        "SELECT pg_get_expr(d.adbin, d.adrelid) FROM pg_attrdef d JOIN pg_attribute a"
-        " ON a.attrelid = d.adrelid AND a.attnum = d.adnum"
-        " WHERE d.adrelid = to_regclass({table}) AND a.attname = {column}"
+        "SELECT pg_get_expr(d.adbin, d.adrelid), format_type(a.atttypid, a.atttypmod) FROM pg_attribute a"
+        " LEFT JOIN pg_attrdef d ON a.attrelid = d.adrelid AND a.attnum = d.adnum"
+        " WHERE a.attrelid = to_regclass({table}) AND a.attname = {column}"
     ),
-    "sqlite": "SELECT dflt_value FROM pragma_table_info({table}) WHERE name = {column}",
+    "sqlite": "SELECT dflt_value, type FROM pragma_table_info({table}) WHERE name = {column}",
 }
-_CONSTANT = re.compile(r"(?:-?[0-9.]+|'(?:[^']|'')*'|true|false)(?:::[a-z ]+(?:\([0-9,]+\))?)?\Z", re.I)
+"""A column's default and type."""
+_CONSTANT = re.compile(r"(?:-?[0-9.]+|'(?:[^']|'')*'|true|false)(?:::[a-z ]+(?:\([0-9,]+\))?(?:\[\])?)?\Z", re.I)
 _OFTEN = 0.05  # seconds
 
 
@@ -301,14 +302,19 @@ def loss_of(lost: list[tuple[str, Any, Any]], vendor: str, query: Query) -> list
         count = "SELECT count(*) FROM {}".format(quoted(table))
         if column is not None:
             count += " WHERE {} IS NOT NULL".format(quoted_column(column))
-            values = [] if default is None else [literal(default)]
-            ask = _DEFAULTS[vendor].format(
-                table=literal(quoted(table) if vendor == "postgresql" else table), column=literal(column)
-            )
-            values += [str(row[0]) for row in query(ask) if row[0] is not None and _CONSTANT.match(str(row[0]))]
-            count += "".join(" AND {} <> {}".format(quoted_column(column), value) for value in values)
+            count += _more_than(vendor, query, table, column, default)
         found.append({"table": table, "column": column, "rows": query(count)[0][0]})
     return found
+
+
+def _more_than(vendor: str, query: Query, table: str, column: str, default: Any) -> str:
+    """The condition that a column isn't its default. By JSON in PostgreSQL, for not all of its types know `<>`."""
+    place = literal(quoted(table) if vendor == "postgresql" else table)
+    ((told, kind),) = query(_DEFAULTS[vendor].format(table=place, column=literal(column)))
+    values = [] if default is None else [literal(default)]
+    values += [str(told)] if told is not None and _CONSTANT.match(str(told)) else []
+    form = " AND to_jsonb({0}) <> to_jsonb(CAST({1} AS {2}))" if vendor == "postgresql" else " AND {0} <> {1}"
+    return "".join(form.format(quoted_column(column), value, kind) for value in values)
 
 
 def quoted_column(name: str) -> str:
