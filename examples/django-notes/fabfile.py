@@ -2,4 +2,5 @@
 
 from tagship.verbs.hosts import deploy, history, migrations, plan, releases, rollback, start, status, stop, verify
 from tagship.verbs.live import doctor, env, logs, run
+from tagship.verbs.rehearsal import rehearse
 from tagship.verbs.setup import adopt, setup

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from postgres import Postgres
@@ -47,11 +47,13 @@ def install(tree: Path, urls: Mapping[str, str]) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def fresh(postgres: Postgres, repository: Path, folder: Path) -> dict[str, dict[str, str]]:
+def fresh(
+    postgres: Postgres, repository: Path, folder: Path, tags: Sequence[str] = TAGS
+) -> dict[str, dict[str, str]]:
     """The normalised schemas of each release, newly installed: tag to database to text."""
     found = {}
     names = {alias: f"fresh_{alias}" for alias in ALIASES}
-    for tag in TAGS:
+    for tag in tags:
         tree = unpack(repository, tag, folder)
         install(tree, {alias: postgres.create(name) for alias, name in names.items()})
         found[tag] = schemas(postgres, names)

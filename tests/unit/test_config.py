@@ -76,7 +76,7 @@ def test_the_annotated_file_holds_every_key() -> None:
     fields(msgspec.inspect.type_info(Config), yamltext.load(text).data, found)
     structs = [Config, config.App, config.Probe, config.Shared, config.Site, config.Author]
     structs += [config.Target, config.Stage, config.Host, config.Unit, config.Service, config.Nginx, config.Tls]
-    structs += [config.Rollout, config.Hook, config.Notify, config.Schema, config.SchemaLimits]
+    structs += [config.Rollout, config.Hook, config.Notify, config.Schema, config.SchemaLimits, config.Rehearse]
     structs += [config.Check, config.Ignored, config.Markup]
     assert set(found) == {(s.__name__, name) for s in structs for name in s.__struct_fields__}
 

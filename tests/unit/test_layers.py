@@ -38,6 +38,14 @@ ARROWS: dict[str, frozenset[str]] = {
     "manifest": frozenset(),
     "yamltext": frozenset(),
 }
+SENT = {
+    "tagship.host.schema_django": ("django",),
+    "tagship.host.schema_alembic": ("alembic", "sqlalchemy"),
+    "tagship.host.schema_sql": ("yoyo",),
+    "tagship.host.rehearsal_program": ("django",),
+}
+"""What is sent as text to the release's own Python, and which of its packages that may use."""
+
 EXCEPTIONS = {
     ("ship", "tagship.host.boot"): "packs the agent that it sends",
     ("ship", "tagship.host.frames"): "both sides speak the one framing",
@@ -144,7 +152,7 @@ class House:
     def may_import(self, module: Module, target: str) -> bool:
         top, room, *_ = [*target.split("."), ""]
         if top != "tagship":
-            return module.room != "host" or top in sys.stdlib_module_names
+            return module.room != "host" or top in sys.stdlib_module_names or top in SENT.get(module.name, ())
         if (module.room, target) in EXCEPTIONS:
             return True
         if not module.room or not room:  # the package itself, which holds the version and imports nothing of ours

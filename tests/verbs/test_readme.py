@@ -20,7 +20,7 @@ from invoke.collection import Collection
 from invoke.tasks import Task
 from verbs.conftest import Make
 
-from tagship.verbs import hosts, live, local, setup
+from tagship.verbs import hosts, live, local, rehearsal, setup
 
 ROOT = Path(__file__).parents[2]
 PROGRAMS = ("fab", "inv", "tagship", "make")
@@ -51,7 +51,7 @@ class Use:
 def uses_of(program: str, words: Sequence[str]) -> Iterator[Use]:
     """The verb among `words`, and each flag: those before it are the program's own, those after `--` nobody's."""
     words = words[: words.index("--")] if "--" in words else words
-    verb = next((word for word in words if re.fullmatch(r"[a-z]+", word)), "")
+    verb = next((word for word in words if re.fullmatch(r"[a-z]+(-[a-z]+)*", word)), "")
     yield Use(program, verb)
     for word in words:
         for flag in _FLAG.findall(word):
@@ -118,6 +118,11 @@ def verbs_of(module: ModuleType | SimpleNamespace) -> dict[str, set[str]]:
     return {context.name: set(context.flags) for context in tasks.to_contexts()}
 
 
+def rehearsals(name: str) -> dict[str, set[str]]:
+    """The one of that module which is for that program."""
+    return {verb: flags for verb, flags in verbs_of(rehearsal).items() if verb == name}
+
+
 @pytest.fixture(scope="module")
 def known() -> dict[str, dict[str, set[str]]]:
     """Every verb and flag that there is: program to verb to flags; the program's own flags at the empty verb."""
@@ -125,8 +130,8 @@ def known() -> dict[str, dict[str, set[str]]]:
     core = {f"-{'-' * (len(n) > 1)}{n}" for argument in fabric_program.core_args() for n in argument.names}
     targets = re.findall(r"(?m)^([a-z]+):", (ROOT / "Makefile").read_text())
     return {
-        "fab": {**verbs_of(hosts), **verbs_of(live), **verbs_of(setup), "": core},
-        "inv": {**verbs_of(own), **verbs_of(local), "": core},
+        "fab": {**verbs_of(hosts), **verbs_of(live), **verbs_of(setup), **rehearsals("rehearse"), "": core},
+        "inv": {**verbs_of(own), **verbs_of(local), **rehearsals("check-migrations"), "": core},
         "make": {**{target: set() for target in targets}, "": set()},
         "tagship": {"init": {"--name", "--host"}, "": {"--version"}},
     }
@@ -156,7 +161,9 @@ def test_every_verb_has_every_flag_run(known: dict[str, dict[str, set[str]]]) ->
             ("fab", verbs_of(hosts)),
             ("fab", verbs_of(live)),
             ("fab", verbs_of(setup)),
+            ("fab", rehearsals("rehearse")),
             ("inv", verbs_of(local)),
+            ("inv", rehearsals("check-migrations")),
             ("tagship", known["tagship"]),
         )
         for verb, flags in verbs.items()

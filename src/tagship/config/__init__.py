@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tagship import yamltext
 from tagship.config.checks import Checker
-from tagship.config.databases import Schema, SchemaLimits
+from tagship.config.databases import Rehearse, Schema, SchemaLimits
 from tagship.config.schema import (
     FILE_NAME,
     LOCAL_STAGE,
@@ -57,6 +57,7 @@ __all__ = [
     "Phase",
     "Portion",
     "Probe",
+    "Rehearse",
     "Rollout",
     "Schema",
     "SchemaLimits",

@@ -146,7 +146,10 @@ class Checker:
                     raise self.error(f"needs `{key}`", at)
             for key in ("config", "folder"):
                 self.check_inside(getattr(schema, key), (*at, key))
-        for key in ("before_up", "schema_limits"):
+        if app.rehearse.dump is not None and len(taken) > 1 and "{database}" not in app.rehearse.dump:
+            what = "must have `{database}` in it, for there are several"
+            raise self.error(what, ("app", "rehearse", "dump"), "/var/backups/{database}-*.dump")
+        for key in ("before_up", "schema_limits", "rehearse"):
             if key in self.document.data["app"] and not app.schema:
                 raise self.error("needs a `schema`", ("app", key))
 

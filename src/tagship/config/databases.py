@@ -51,6 +51,14 @@ class Schema(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         return {**{name: getattr(self, name) for name in self.__struct_fields__}, **words}
 
 
+class Rehearse(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What `fab rehearse` tries migrations on."""
+
+    dump: str | None = None
+    """Files on the host that migrates, as a shell's pattern; of each database, `{database}`, the newest is restored.
+    None: a copy of what the database holds now."""
+
+
 class SchemaLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How long migrations may take."""
 

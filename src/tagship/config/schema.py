@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from tagship.config.databases import Schema, SchemaLimits
+from tagship.config.databases import Rehearse, Schema, SchemaLimits
 from tagship.config.values import Argv, HostCommand, Portion, Seconds
 from tagship.errors import UsageError
 
@@ -85,6 +85,8 @@ class App(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     before_up: Argv | None = None
     """Run in the staged release where the schema is migrated, before anything of it changes: a backup. `{backup}`
     stands for the file to write."""
+    rehearse: Rehearse = Rehearse()
+    """What `fab rehearse` tries its migrations on."""
 
     @property
     def runs(self) -> bool:

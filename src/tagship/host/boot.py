@@ -13,8 +13,9 @@ import re
 
 PACKAGE = "tagship.host"
 OUTFIT, LIVE, FRONT, VERIFY, SCHEMA = "outfit", "live_", "front", "verify", "schema"
+REHEARSAL = "rehearsal"
 """How the names of modules begin that only `fab setup` needs, only the verbs beside what is live, only where there is
-no other front than tagship's own door, only `fab verify`, only where a release has a schema."""
+no other front than tagship's own door, only `fab verify`, only where a release has a schema, only to rehearse one."""
 
 BOOT = "import sys;f=sys.stdin.buffer;r=lambda:f.read(int.from_bytes(f.read(4),'big'));t=r();exec(t);run(t,r(),f)"
 """Reads the text of `loader` and the archive, each behind its length (four bytes, big-endian); then `loader.run`."""
@@ -43,7 +44,7 @@ def archive(*more: str) -> bytes:
     sources = {}
     for name in sorted(os.listdir(folder)):
         stem, extension = os.path.splitext(name)
-        wanted = not stem.startswith((OUTFIT, LIVE, FRONT, VERIFY, SCHEMA)) or stem.startswith(more)
+        wanted = not stem.startswith((OUTFIT, LIVE, FRONT, VERIFY, SCHEMA, REHEARSAL)) or stem.startswith(more)
         if extension == ".py" and wanted and stem != _LOADER:
             with open(os.path.join(folder, name), encoding="utf-8") as file:
                 sources[PACKAGE if stem == "__init__" else PACKAGE + "." + stem] = without_words(file.read())

@@ -69,6 +69,7 @@ VERBS = {
     "down": Verb("schema_moves", "down"),
     "stay": Verb("schema_moves", "stay"),
     "settled": Verb("schema_moves", "settled", needs_lock=False),
+    "rehearse": Verb("rehearsal", "rehearse"),
     "drift": Verb("drift", "drift", needs_lock=False),
     "verify": Verb("verify", "verify", needs_lock=False),
     "audit": Verb("verify_host", "audit", needs_lock=False),

@@ -69,6 +69,20 @@ def resolve(repo: Path, tag: str | None = None) -> Tag:
     return found
 
 
+def of_head(repo: Path) -> Tag:
+    """What HEAD names, as if it were tagged `HEAD`: for what is tried and never shipped. Raises `TagRefused`."""
+    head = _head(repo)
+    if head.commit is None:
+        raise TagRefused("nothing is committed yet", where=str(repo), cure='git commit -m "First"')
+    seconds = int(git.run(repo, "rev-list", "--no-walk", "--timestamp", head.commit, "--").split()[0])
+    changes = _changes(repo) if head.has_tree else ()
+    named = _Ref("HEAD", "tag", head.commit, "HEAD")
+    warnings = _warnings(named, changes, off_branch=False)
+    return Tag(
+        "HEAD", head.commit, dt.datetime.fromtimestamp(seconds, dt.UTC), True, head.commit, 0, bool(changes), warnings
+    )
+
+
 def check_name(name: str) -> None:
     """Raise `TagRefused` unless `name` is one that files, units and hosts can carry safely."""
     what = ""

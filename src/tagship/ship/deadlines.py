@@ -83,6 +83,7 @@ VERBS: Mapping[str, Deadline] = {
     "up": Deadline(COMMAND),  # with a backup before it; a migration's own deadline comes on top
     "down": Deadline(LOOK),
     "stay": Deadline(GLANCE),
+    "rehearse": Deadline(COMMAND),  # copies whole databases; what migrations may take comes on top
 }
 
 

@@ -17,6 +17,7 @@ THEIRS = {
     "schema_django": {"django"},
     "schema_alembic": {"alembic", "sqlalchemy"},
     "schema_sql": {"yoyo"},
+    "rehearsal_program": {"django"},
 }
 """What runs in the release's Python, and so may use what the release brings; the agent itself never imports it."""
 

@@ -1,0 +1,3 @@
+"""What `inv` can do here: `inv --list`. Tasks of your own go below."""
+
+from tagship.verbs.rehearsal import check_migrations
