@@ -15,7 +15,7 @@ from typing import Any
 from tagship.amounts import URLS_SHOWN, human_bytes
 from tagship.errors import UsageError
 from tagship.events import Event
-from tagship.wording import RESULT, Failure, cell, clean, failure_lines
+from tagship.wording import RESULT, Failure, cell, clean, failure_lines, problem_lines
 
 LINES_SHOWN = 200
 """Lines of a plan or an error that are shown; GitHub takes 1 MiB of summary a step."""
@@ -45,6 +45,7 @@ class Summary:
         self.result: Mapping[str, Any] = RESULT
         self.failed: Failure | None = None
         self.warnings: list[str] = []
+        self.problems: list[str] = []
 
     def begin(self) -> None:
         """See, before anything is done, that the file can be written; raises `UsageError`."""
@@ -64,6 +65,8 @@ class Summary:
             self.plan = {**(self.plan if again else {}), **event.data, "plan": [*before, *event.data["plan"]]}
         elif event.name == "result":
             self.result = {**RESULT, **event.data}
+        elif event.name == "problem":
+            self.problems += [text for text, _style in problem_lines(event.data)]
         elif event.name == "note" and event.data.get("level") == "warning":
             self.warnings.append(f"{event.host}: {event.data['text']}" if event.host else str(event.data["text"]))
 
@@ -100,10 +103,14 @@ class Summary:
         if len(self.warnings) > WARNINGS_SHOWN:
             yield f"> ... and {len(self.warnings) - WARNINGS_SHOWN} more warnings"
             yield ""
+        yield from _folded("Findings", self.problems)
         yield from _folded("Plan", self.plan.get("plan", ()))
 
     def _headline(self) -> str:
         outcome, checked = str(self.result["outcome"]), self.verb == "check"
+        if "errors" in self.result:
+            errors, warnings = self.result["errors"], self.result["warnings"]
+            return f"the site has {errors} error{'s' * (errors != 1)} and {warnings} warning{'s' * (warnings != 1)}"
         what = self.tag.get("tag") or self.result["release"] or ("the tag" if checked else "the release")
         where = "" if checked else f" on {self.stage}"
         if self.result["exit"] == 0:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tagship.app.project import Project, open_project, tell_tag
-from tagship.errors import UsageError
+from tagship.errors import Refused, UsageError
 from tagship.events import Event, Listener, note
 
 if TYPE_CHECKING:
@@ -28,9 +28,6 @@ SHOWN = "build/site"
 
 CACHE = "external-links.json"
 """What other sites answered, below `build/`: `inv clean` forgets it."""
-
-REFUSED = 3
-"""The exit code where there are errors: nothing was changed, and this must not be published."""
 
 
 def check_tag(folder: Path, stage_name: str, tag: str | None, *, listener: Listener) -> dict[str, Any]:
@@ -91,13 +88,21 @@ def check_site(folder: Path, wanted: Wanted, *, listener: Listener) -> dict[str,
     note(listener, _summed_up(checked))
     bad = checked.errors > 0
     return {
-        "outcome": "refused" if bad else "checked",
-        "exit": REFUSED if bad else 0,
+        "outcome": Refused.outcome if bad else "checked",
+        "exit": Refused.exit_code if bad else 0,
         "errors": checked.errors,
         "warnings": checked.warnings,
         "ignored": checked.ignored,
         "pages": checked.pages,
     }
+
+
+def refusal(result: Mapping[str, Any]) -> Refused | None:
+    """What there is to say of a check that found errors; None where it found none."""
+    if not result["exit"]:
+        return None
+    what = f"the site has {_count(result['errors'], 'error')}, told above"
+    return Refused(what, cure="mend them; what is meant to be so goes into `site.check.ignore`, with its reason")
 
 
 def row_of(finding: Finding) -> Mapping[str, Any]:

@@ -70,7 +70,11 @@ def check(
             found = checking.check_tag(Path.cwd(), stage or LOCAL_STAGE, tag or None, listener=report)
             return {"outcome": "checked", **found}
         wanted = checking.Wanted(drafts, future, record, external, Path(sarif) if sarif else None)
-        return checking.check_site(Path.cwd(), wanted, listener=report)
+        result = checking.check_site(Path.cwd(), wanted, listener=report)
+        refusal = checking.refusal(result)
+        if refusal is not None:
+            report.failure(refusal)
+        return result
 
     console.run(work, json=json, summary=console.summary_of(summary, "check", stage or LOCAL_STAGE))
 
