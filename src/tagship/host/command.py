@@ -23,8 +23,6 @@ def command(context: Context, args: Args) -> dict[str, Any]:
         raise usage("`argv` is empty")
     layout = context.layout
     declared = stored.read(layout, release)
-    if layout.ready is None:
-        context.ran.add(release)
     seconds = run(
         context,
         layout,

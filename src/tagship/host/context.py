@@ -96,8 +96,8 @@ class Context:
         """Releases that go away when the client does, unless `current` names them."""
         self.started: set[str] = set()
         """Releases whose process this session started: stopped when the client goes, with the same exception."""
-        self.ran: set[str] = set()
-        """Releases of which this session had something run as who owns their files: it may have written into them."""
+        self.asked: set[str] = set()
+        """The verbs that this session was asked."""
         self.shown: set[str] = set()
         """Releases that this session made current: since then, the world may be connected to them."""
         self.endings: list[Callable[[], None]] = []

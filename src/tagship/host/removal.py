@@ -28,6 +28,8 @@ from tagship.host.layout import Layout
 from tagship.host.litter import TRASH
 
 _TOLD = 20  # paths of one release that are told of
+_STAGING = {"survey", "lock", "sweep", "declare", "put", "tree", "venv", "furnish", "seal"}
+"""Verbs that run nothing of what a release brings."""
 _LOGS = 20  # serials whose logs are kept in any case
 
 
@@ -99,13 +101,18 @@ def _withdraw(context: Context, releases: list[str], event: str) -> dict[str, li
     for release in releases:
         service.stop(context, release, 0)  # first: it could go on writing
         _drop_generated(context, release)  # there may be what we can't even look into
-        damaged = damage.done(layout, release) if event == "removed" or release in context.ran else {}
+        damaged = damage.done(layout, release) if event == "removed" or _may_have_written(context) else {}
         for other, paths in damaged.items():
             context.note("damaged", other, culprit=release, paths=paths[:_TOLD])
             found[other] = sorted({*found.get(other, []), *paths})
         damage.forget_unpacked(layout, damaged)
     _remove(context, releases, event)
     return {other: paths[:_TOLD] for other, paths in found.items()}
+
+
+def _may_have_written(context: Context) -> bool:
+    """Whether code of a release may have run in this session as who owns its files."""
+    return context.layout.ready is None and not context.asked <= _STAGING
 
 
 def _remove(context: Context, releases: list[str], event: str) -> None:

@@ -25,8 +25,6 @@ def start(context: Context, args: Args) -> dict[str, Any]:
     layout = context.layout
     declared = stored.read(layout, release)
     asked = probe.of(declared)
-    if layout.ready is None:
-        context.ran.add(release)
     runner = runner_of(context, declared)
     wanted = declared.parts
     began = time.monotonic()

@@ -110,6 +110,7 @@ class Session:
         if not isinstance(name, str) or not isinstance(args, dict):
             raise usage("a question has an id, a verb and args")
         verb = verbs.find(name)
+        self._context.asked.add(name)
         self._streaming = verb.takes_data
         try:
             return self._do(verb, Args(args))

@@ -68,9 +68,12 @@ def test_unstage_takes_back_staging_from_any_point_and_twice(host: Host, last: s
 
 def test_what_a_client_that_went_has_staged_is_not_read_again(host: Host) -> None:
     """Nothing of it ran, so it has damaged nothing; to read all of it would keep the lock from others."""
-    agent = host.locked()
     one, two = blog(1, "the same"), blog(2, "the same")
-    go_live(agent, one, None)
+    before = host.locked()
+    go_live(before, one, None)
+    before.ask("unlock")
+    before.hang_up()
+    agent = host.locked()
     stage_until(agent, two, "tree", one)
     shared = host.path("releases", two.id, "app", "text.txt")
     shared.chmod(0o644)
