@@ -154,6 +154,9 @@ class SchemaVerbs:
     def do_settled(self, _data: bytes, release: str) -> dict[str, Any]:
         self._code(release)
         self._base.running = max(0, self._base.running - 1)
+        holder = self.host.holder
+        if not self._base.running and holder is not None and "client" in holder[1]:
+            self.host.holder = None
         return {"running": self._base.running > 0, "sessions": self._base.running}
 
     @property

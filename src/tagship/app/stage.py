@@ -96,7 +96,9 @@ class OnStage:
         config = read_config(root, chosen)
         with self._connect(config.app, "plan" if dry else "deploy", tag=tag) as fleet:
             from tagship.app.packing import Packed  # loaded meanwhile
+            from tagship.ship.changing import await_schema
 
+            await_schema(fleet, self.stage, config.app.schema_limits, self.listener)
             if not wait:
                 waiting.refuse_locked(fleet)  # before minutes of building
             packed = Packed(root, chosen, config, self.listener).shipment()

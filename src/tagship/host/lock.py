@@ -82,12 +82,18 @@ class Lock:
 
 
 def read_holder(path: str) -> Optional[dict[str, Any]]:
-    """`{owner, release, verb, since}` of the living process that holds the lock at `path`, or `None`."""
+    """`{owner, release, verb, since}` of the living process that holds the lock at `path`, or `None`.
+
+    Also `client: gone` where nobody waits for it any more: a migration that outlives its client.
+    """
     note = files.read_object(path)
     process = procs.Process.from_row(note.get("process"))
     if process is None or not process.alive():
         return None
-    return {name: note.get(name) for name in ("owner", "release", "verb", "since")}
+    return {
+        **{name: note.get(name) for name in ("owner", "release", "verb", "since")},
+        **({"client": note["client"]} if "client" in note else {}),
+    }
 
 
 def _locked(holder: Optional[dict[str, Any]]) -> Problem:

@@ -107,7 +107,7 @@ class Warden:
         if not self._alone:
             self._alone = True
             note = files.read_object(self._layout.lock)
-            self._write_note({**note, "process": procs.me().row()})
+            self._write_note({**note, "process": procs.me().row(), "client": "gone"})
 
     def _write_note(self, note: dict[str, Any]) -> None:
         data = json.dumps(note).encode() if note else b""

@@ -63,9 +63,9 @@ def deploy(
     or was interrupted. With `seen` it only stages, looks at the schema, tells that of what would follow, and takes
     the staging away. Raises, with nothing changed, `HostRefused`, `Refused`, `Locked`, `StalePlan`, `Interrupted`.
     """
-    facts = _settings(fleet, stage, hooks)
-    _await_schema(fleet, facts, shipment.app.schema_limits, listener)
+    await_schema(fleet, stage, shipment.app.schema_limits, listener)
     refuse_locked(fleet)
+    facts = _settings(fleet, stage, hooks)
     service = _service(fleet, stage, facts)
     if settled_release(fleet.surveys, shipment, facts) is not None:
         cargo: Mapping[str, Cargo] = {}
@@ -111,9 +111,9 @@ def rollback(
 
     `wish` says what may become of the schema, `limits` how long that may take. Raises as `deploy`.
     """
-    facts = _settings(fleet, stage, hooks)
-    _await_schema(fleet, facts, limits, listener)
+    await_schema(fleet, stage, limits, listener)
     refuse_locked(fleet)
+    facts = _settings(fleet, stage, hooks)
     service = _service(fleet, stage, facts)
     _refuse_roots(fleet)
     down = going_down(fleet, facts, limits, choose_target(fleet.surveys, facts, to), wish)
@@ -148,9 +148,12 @@ def stop(
     return _follow(plan, fleet, listener, facts, owner=owner, dry=dry)
 
 
-def _await_schema(fleet: Fleet, stage: Stage, limits: SchemaLimits, listener: Listener) -> None:
-    """What a client that died had begun with the schema goes on to its end before anything else begins."""
-    host = stage.schema_host(fleet.hosts)
+def await_schema(fleet: Fleet, stage: config.Stage, limits: SchemaLimits, listener: Listener) -> None:
+    """What a client that died had begun with the schema goes on to its end before anything else begins.
+
+    Raises `Locked` where it doesn't end in its time, `HostRefused`, `Interrupted`.
+    """
+    host = _settings(fleet, stage).schema_host(fleet.hosts)
     if host is not None:
         await_settled(fleet, host, listener, patience=float(limits.deadline))
 

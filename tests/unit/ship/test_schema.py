@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 import msgspec
 import pytest
+from contract.fake import FakeSession
 from contract.fake_schema import Databases, chain, step
 from unit.ship.fleets import APP, Lab, lab
 
 from tagship.config import Argv, Schema
-from tagship.errors import Degraded, Refused, Restored
+from tagship.errors import Degraded, Locked, Refused, Restored
 from tagship.ship.migrations.going_down import Wish
 from tagship.ship.outcome import Outcome
 
@@ -402,15 +404,33 @@ def test_what_a_dead_client_left_is_reversed_by_the_next_deploy() -> None:
     assert base(made).log == [("down", "default", "0002")]
 
 
-def test_a_migration_that_still_runs_is_waited_for() -> None:
-    """Nobody begins beside it; it is said that somebody waits, and for what."""
+@pytest.mark.parametrize("locked", [True, False])
+def test_a_migration_that_still_runs_is_waited_for(locked: bool) -> None:
+    """Nobody begins beside it; it is said that somebody waits, and for what. It may have outlived its lock too."""
     made = up_to(fleet("web1"), "v1")
-    made.hosts["web1"].midway = True
+    host = made.hosts["web1"]
+    host.midway = not locked
     base(made).running = 2
+    if locked:
+        note = {"owner": "dead", "release": "0002-v2", "verb": "deploy", "since": "long ago", "client": "gone"}
+        host.holder = (FakeSession(host, socket.socket()), note)
     assert made.deploy("v2").outcome == "live"
     assert any("a migration of a session that died still runs" in text for text in made.warnings())
-    asked = [verb for verb, _args in made.hosts["web1"].asked]
+    asked = [verb for verb, _args in host.asked]
     assert asked.index("settled") < asked.index("lock")
+
+
+def test_who_is_alive_and_migrates_is_not_waited_for() -> None:
+    """Without --wait that is exit 6, as of any work under way."""
+    made = up_to(fleet("web1"), "v1")
+    host = made.hosts["web1"]
+    host.midway = True
+    base(made).running = 2
+    note = {"owner": "ann", "release": "0002-v2", "verb": "deploy", "since": "just now"}
+    host.holder = (FakeSession(host, socket.socket()), note)
+    with pytest.raises(Locked):
+        made.deploy("v2")
+    assert "settled" not in [verb for verb, _args in host.asked]
 
 
 def test_a_stage_without_the_host_that_migrates_is_refused() -> None:

@@ -19,6 +19,9 @@ from tagship.ship.waiting import held
 AGAIN = 1.0
 """Seconds between two looks at a migration that is waited for."""
 
+GONE = "gone"
+"""What the note of a lock says of the client of a migration that outlived it."""
+
 Text = tuple[str, str, str]
 """Database, step, and its SQL."""
 
@@ -87,8 +90,11 @@ def await_settled(fleet: Fleet, host: str, tell: Listener, *, patience: float) -
     Raises `Locked` after that, `HostRefused`, `Interrupted`.
     """
     survey = fleet.surveys[host]
-    if not (survey.midway or survey.lock):
+    lock = survey.lock
+    if lock is None and not survey.midway:
         return
+    if lock is not None and lock.get("client") != GONE:
+        return  # somebody is at work, and will end it
     release = next((r.id for r in reversed(survey.releases) if r.staged and r.schema), None)
     if release is None:
         return
