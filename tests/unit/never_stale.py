@@ -272,6 +272,7 @@ class NeverStale(RuleBasedStateMachine):
             assert self.shown() == before
         else:
             assert self.shown() == clean
+            assert not [path for path in (self.project / "build/site").resolve().rglob("*") if is_empty(path)]
 
     def clean_site(self) -> dict[str, tuple[int, bytes]] | str:
         """What a build from nothing makes: the files, or the error's words."""
@@ -291,7 +292,6 @@ class NeverStale(RuleBasedStateMachine):
         link = self.project / "build/site"
         if not link.exists():
             return None
-        assert not [path for path in link.rglob("*") if path.is_dir() and not any(path.iterdir())]
         return snapshot(link.resolve())
 
     def choose(self, data: st.DataObject, name: str, contents: tuple[str, ...] | tuple[bytes, ...]) -> None:
@@ -315,6 +315,11 @@ class NeverStale(RuleBasedStateMachine):
         path = self.project / name
         self.was[name] = path.read_bytes() if path.exists() else None
         path.unlink(missing_ok=True)
+
+
+def is_empty(path: Path) -> bool:
+    """Whether it is a folder with nothing in it."""
+    return path.is_dir() and not any(path.iterdir())
 
 
 def in_child(work: Callable[[], None], acts: int) -> None:

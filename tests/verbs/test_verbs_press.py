@@ -159,3 +159,23 @@ def test_init_writes_a_project_once(tmp_path: Path, make: Make) -> None:
     assert bad.exit == 2
     assert "--name" in bad.err
     assert not os.path.lexists(tmp_path / "third")
+
+
+def test_a_build_says_why_a_page_was_made(site: Project) -> None:
+    """`--explain` names what changed and what the page depends on, `--profile` writes where the time went."""
+    site.run("inv", "build")
+    sitemap = (site.folder / "build/site/sitemap.xml").read_text(encoding="utf-8")
+    url = re.search(r"<loc>https?://[^/]+(/\d{4}/\d\d/([^/]+)/)</loc>", sitemap)
+    assert url is not None
+    (post,) = (site.folder / "posts").glob(f"*-{url[2]}.md")
+    post.write_text(post.read_text(encoding="utf-8") + "\nOne more paragraph.\n", encoding="utf-8")
+    said = site.run("inv", "build", "--explain", url[1], "--profile").out
+    assert f"{url[1]} comes from posts/" in said
+    assert "it was made from the template post.html" in said
+    assert "Slowest texts" in (site.folder / "build/profile.html").read_text(encoding="utf-8")
+    assert "not made: nothing that it is made from changed" in site.run("inv", "build", "--explain", url[1]).out
+
+
+def test_what_is_kept_is_held_against_a_clean_build(site: Project) -> None:
+    """`inv check --cache` brings build/site up to date and compares."""
+    assert "byte for byte, what a clean build makes" in site.run("inv", "check", "--cache").out

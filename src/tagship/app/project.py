@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tagship import config as config_file
 from tagship.config import Config, Site
-from tagship.errors import ConfigError
+from tagship.errors import ConfigError, UsageError
 from tagship.events import Event, Listener, note
 
 if TYPE_CHECKING:
@@ -43,21 +43,66 @@ def open_project(folder: Path) -> Project:
     return Project(root, config_file.load(root / config_file.FILE_NAME))
 
 
-def build(project: Project, *, out: Path | None, drafts: bool, future: bool, listener: Listener) -> dict[str, Any]:
-    """Build the working tree's site into `out`, or `build/site`; the numbers of what was built.
+@dataclass(frozen=True)
+class Wanted:
+    """What a build is asked for: where to, what to include, and what to tell of itself.
+
+    `explain` is an address; `profile` writes build/profile.html. Both are of what is built into `build/site`.
+    """
+
+    out: Path | None = None
+    drafts: bool = False
+    future: bool = False
+    explain: str = ""
+    profile: bool = False
+
+
+def build(project: Project, wanted: Wanted, *, listener: Listener) -> dict[str, Any]:
+    """Build the working tree's site; the numbers of what was built.
 
     Raises `ContentError` and `UsageError`; the last good site then stays.
     """
-    from tagship.press import clock, output  # Markdown and Jinja2 cost 0.1 s: only where a site is built
+    from tagship.press import clock, output  # where nothing changed, neither Markdown nor Jinja2 is loaded
+    from tagship.press.build import Ask
 
-    built = output.publish(
-        project.root, project.site, clock=clock.clock_of(project.root), drafts=drafts, future=future, out=out
-    )
+    ask = Ask(project.root, project.site, clock.clock_of(project.root), wanted.drafts, wanted.future)
+    if wanted.out is None:
+        done = output.bring_up_to_date(ask, explain=wanted.explain, profile=wanted.profile)
+        built, explained = done.report, done.explained
+    elif wanted.explain or wanted.profile:
+        what = "tells of what is built into build/site"
+        raise UsageError(what, where="--explain, --profile", cure="leave --out out")
+    else:
+        explained = ()
+        built = output.publish(
+            ask.project, ask.site, clock=ask.clock, drafts=ask.drafts, future=ask.future, out=wanted.out
+        )
     tell_built(built, listener)
-    where = str(out or Path(output.FOLDER) / output.LINK)
+    for line in explained:
+        note(listener, line)
+    where = str(wanted.out or Path(output.FOLDER) / output.LINK)
     counts = (_count(built.pages, "page"), _count(built.posts, "post"), _count(built.assets, "asset"))
     note(listener, f"{where}: {', '.join(counts)}")
     return {"out": where, "pages": built.pages, "posts": built.posts, "assets": built.assets}
+
+
+def compare(project: Project, wanted: Wanted, *, listener: Listener) -> dict[str, Any]:
+    """Bring build/site up to date, build the site once more from nothing, and compare; the data of the result.
+
+    Files that differ are a bug of ours: they are named, and the exit is 1. Raises `ContentError`.
+    """
+    from tagship.press import clock, output  # as in `build`
+    from tagship.press.build import Ask
+
+    ask = Ask(project.root, project.site, clock.clock_of(project.root), wanted.drafts, wanted.future)
+    stale = output.compare(ask)
+    for name in stale:
+        note(listener, f"build/site/{name} is not what a clean build makes", level="warning")
+    if stale:
+        note(listener, "this is a bug in tagship: please report it, with the output of inv build --explain /ADDRESS")
+        return {"outcome": "stale", "exit": 1, "stale": list(stale)}
+    note(listener, "build/site is, byte for byte, what a clean build makes")
+    return {"outcome": "checked", "stale": []}
 
 
 def tell_built(built: BuildReport, listener: Listener) -> None:

@@ -17,5 +17,6 @@
     build         one build: what changed, what follows from it, and no more
     state         what a build leaves for the next
     trees         two trees that take turns; `turns` builds into them, `tree` writes a new one
-    output        where a site is put; `serve` builds again whenever `watching` tells
+    output        where a site is put; `told` is what a build tells of itself
+    serve         builds again whenever `watching` tells; `glance` shows the page that was saved before that
 """

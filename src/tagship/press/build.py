@@ -21,7 +21,7 @@ from tagship import config
 from tagship.errors import ContentError, UsageError
 from tagship.press import assets, inputs, layouts, pages, pool, redirects, slugs, sources, urls
 from tagship.press.bodies import Body
-from tagship.press.content import PAGES, POSTS, Text
+from tagship.press.content import PAGES, POSTS, Settings, Text
 from tagship.press.planned import Planned
 from tagship.press.reads import OF_BODIES, digest
 from tagship.press.share import Order
@@ -88,8 +88,13 @@ class Done:
     head: Head
     state: State
     report: BuildReport
+    model: Model | None
+    """What was published; None where nothing changed."""
+    templates: Mapping[str, bytes] = field(default_factory=dict)
+    """The project's own, by path below their folder."""
     written: set[str] = field(default_factory=set)
     reasons: dict[str, str] = field(default_factory=dict)
+    site_url: str = ""
 
 
 def build(
@@ -282,7 +287,8 @@ class Build:
             or body.file != text.file
             or not self.changed.isdisjoint(body.reads)
         ]
-        rendered = self.pool.render(stale)
+        rendered, seconds = self.pool.render(stale)
+        self.timing.texts.update(seconds)
         bodies = {text.name: rendered.get(text.name) or known[text.name] for text in written}
         self.pool.learn(bodies)
         fresh = set()
@@ -420,8 +426,12 @@ class Build:
             len(made), len(model.posts), copies,
         )  # fmt: skip
         answers = {key: self.answer(key) for key in keys}
-        state = State(self.plan_is, self.texts, bodies, outputs, reads, answers, model.assets)
-        return Done(head, state, report_of(head, outputs), written, self.reasons)
+        state = State(
+            Settings.of(self.site).key, self.plan_is, self.texts, bodies, outputs, reads, answers, model.assets
+        )
+        return Done(
+            head, state, report_of(head, outputs), model, self.found.templates, written, self.reasons, self.site.url
+        )
 
 
 def report_of(head: Head, outputs: Mapping[str, Output]) -> BuildReport:

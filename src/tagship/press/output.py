@@ -12,19 +12,30 @@ import json
 import os
 import secrets
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from tagship import config
 from tagship.errors import UsageError
-from tagship.press import turns
+from tagship.press import told, turns
 from tagship.press.build import Ask, BuildReport, build
 from tagship.press.turns import Turns
 
 FOLDER = "build"
+PROFILE = "profile.html"
 LINK = turns.LINK
+
+
+@dataclass(frozen=True)
+class Published:
+    """What a build made, and what was asked about it."""
+
+    report: BuildReport
+    explained: tuple[str, ...] = ()
 
 
 def publish(
@@ -42,13 +53,37 @@ def publish(
     The swap is one rename. Raises `ContentError` for bad input and `UsageError` for an `out` that holds anything
     that an earlier build did not write; the last good tree then stays as it was.
     """
-    with _alone(project) as folder:
-        if out is None:
-            link = folder / LINK
-            if link.exists() and not link.is_symlink():
-                raise UsageError("is no link of ours", where=f"{FOLDER}/{LINK}", cure="inv clean, or move it away")
-            return Turns(folder).build(Ask(project.resolve(), site, clock, drafts, future, workers)).report
-        return _to_folder(project, folder, out, site, clock, drafts, future)
+    if out is not None:
+        with _alone(project) as folder:
+            return _to_folder(project, folder, out, site, clock, drafts, future)
+    ask = Ask(project.resolve(), site, clock, drafts, future, workers)
+    return bring_up_to_date(ask).report
+
+
+def bring_up_to_date(ask: Ask, *, explain: str = "", profile: bool = False) -> Published:
+    """Build the site of `ask` at `build/site`; what is the same as at the last build stays.
+
+    `explain` is an address of the site: why it was made or wasn't. `profile` writes build/profile.html.
+    """
+    with _alone(ask.project) as folder:
+        link = folder / LINK
+        if link.exists() and not link.is_symlink():
+            raise UsageError("is no link of ours", where=f"{FOLDER}/{LINK}", cure="inv clean, or move it away")
+        turns_taken = Turns(folder)
+        done = turns_taken.build(ask)
+        if profile:
+            (folder / PROFILE).write_text(told.profile(turns_taken.timing, done), encoding="utf-8")
+        return Published(done.report, tuple(told.explain(done, explain)) if explain else ())
+
+
+def compare(ask: Ask) -> tuple[str, ...]:
+    """Bring the site up to date, build it once more from nothing, and name the files that differ."""
+    bring_up_to_date(ask)
+    with tempfile.TemporaryDirectory(prefix="tagship-compare-") as scratch:
+        clean_tree = Path(scratch) / "site"
+        build(ask.project, clean_tree, ask.site, clock=ask.clock, drafts=ask.drafts, future=ask.future)
+        fresh, shown = _digests(clean_tree), _digests((ask.project / FOLDER / LINK).resolve())
+    return tuple(sorted(name for name in fresh.keys() | shown.keys() if fresh.get(name) != shown.get(name)))
 
 
 def clean(project: Path) -> bool:

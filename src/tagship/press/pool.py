@@ -62,10 +62,13 @@ class Pool:
             remote.say("know", model)
         self.share.know(model)
 
-    def render(self, texts: Sequence[Text]) -> dict[str, Body]:
-        """Render bodies, by name; afterwards every process knows them. Raises `ContentError`."""
-        done: list[Body] = self.shared_out("render", texts)
-        return {text.name: body for text, body in zip(texts, done, strict=True)}
+    def render(self, texts: Sequence[Text]) -> tuple[dict[str, Body], dict[str, float]]:
+        """Render bodies; they, and the seconds that each took, by name. Raises `ContentError`."""
+        done: list[tuple[Body, float]] = self.shared_out("render", texts)
+        names = [text.name for text in texts]
+        return dict(zip(names, (body for body, _ in done), strict=True)), dict(
+            zip(names, (seconds for _, seconds in done), strict=True)
+        )
 
     def learn(self, bodies: Mapping[str, Body]) -> None:
         for remote in self.remotes:

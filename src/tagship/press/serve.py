@@ -1,8 +1,9 @@
 """`inv serve`: the site on this machine, built again at every change and shown again by the browser.
 
-Each build goes into a private folder and becomes what is served only when it has succeeded. While one fails, the
-last good pages go on being served with the error laid over them. The script that does this is put into pages on
-their way out; what is on disk is what `inv build` would write.
+Builds take turns in a private folder, and one becomes what is served only when it has succeeded. While one fails, the
+last good pages go on being served with the error laid over them. The page of a text that was saved is shown at
+once, from memory (`glance`); the build that follows makes all that depends on it. The script that does this is put
+into pages on their way out; what is on disk is what `inv build` would write.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 import html
 import json
 import mimetypes
-import shutil
 import tempfile
 import threading
 import time
@@ -21,8 +21,11 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from tagship.errors import TagshipError, UsageError
-from tagship.press.build import BuildReport, build
+from tagship.press.build import Ask, BuildReport, Done
 from tagship.press.clock import clock_of
+from tagship.press.glance import Glance
+from tagship.press.share import Order
+from tagship.press.turns import Turns
 from tagship.press.watching import SiteLoader, changes
 
 EVENTS_PATH = "/.tagship/events"
@@ -129,7 +132,10 @@ class _Stand:
     ) -> None:
         self.project = project
         self.site_loader = site_loader
-        self.folder = folder
+        self.turns = Turns(folder, resident=True)
+        self.glance: Glance | None = None
+        self.shown: dict[str, bytes] = {}
+        """Pages that are newer than those of `root`, by path."""
         self.on_event = on_event
         self.drafts = drafts
         self.future = future
@@ -141,26 +147,50 @@ class _Stand:
 
     def build(self, changed: tuple[str, ...]) -> None:
         begun = time.monotonic()
-        fresh = self.folder / str(time.monotonic_ns())
         try:
-            site = self.site_loader()
-            clock = clock_of(self.project)
-            report = build(self.project, fresh, site, clock=clock, drafts=self.drafts, future=self.future)
+            seen = self.look(changed)
+            ask = Ask(self.project.resolve(), self.site_loader(), clock_of(self.project), self.drafts, self.future)
+            done = self.turns.build(ask)
         except TagshipError as error:
             self.show(self.root, str(error))
             self.on_event(Failed(error, changed))
             return
-        older = self.root
-        self.show(fresh, "")
-        if older is not None:
-            shutil.rmtree(older, ignore_errors=True)
-        self.on_event(Built(report, time.monotonic() - begun, changed))
+        if self.root is None or done.written - seen or self.error:
+            self.show((self.turns.folder / "site").resolve(), "")
+        else:
+            self.settle((self.turns.folder / "site").resolve())
+        self.on_event(Built(done.report, time.monotonic() - begun, changed))
+        self.prepare(ask, done)
+
+    def look(self, changed: tuple[str, ...]) -> set[str]:
+        """Show the pages of the texts that were saved, before all else; returns which."""
+        pages = self.glance.pages(changed) if self.glance is not None and changed and not self.error else {}
+        if pages:
+            with self.changed:
+                self.shown = pages
+                self.version += 1
+                self.changed.notify_all()
+        return set(pages)
+
+    def prepare(self, ask: Ask, done: Done) -> None:
+        """Be ready for the next look."""
+        if done.model is None:
+            return
+        if self.glance is not None:
+            self.glance.close()
+        self.glance = Glance(Order(ask.project, ask.site, self.turns.segments, done.templates), done, done.model)
+        self.glance.warm()
+
+    def settle(self, root: Path) -> None:
+        """Serve `root`, which shows nothing that isn't seen already."""
+        with self.changed:
+            self.root, self.shown = root, {}
 
     def show(self, root: Path | None, error: str) -> None:
         with self.changed:
             # An error over pages that stay the same needs no reload, only to be shown.
-            self.version += root != self.root
-            self.root, self.error = root, error
+            self.version += root != self.root or bool(self.shown)
+            self.root, self.error, self.shown = root, error, {}
             self.changed.notify_all()
 
     def close(self) -> None:
@@ -235,9 +265,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def answer(self, status: int, path: Path) -> None:
         kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+        stand = self.server.stand
         try:
-            body = path.read_bytes()
-        except OSError:  # the build was replaced between looking and reading; the browser is about to reload
+            newer = stand.shown.get(path.relative_to(stand.root).as_posix()) if stand.root else None
+            body = path.read_bytes() if newer is None else newer
+        except (
+            OSError,
+            ValueError,
+        ):  # the build was replaced between looking and reading; the browser is about to reload
             self.send(503, "text/plain; charset=utf-8", b"rebuilding")
             return
         if kind == "text/html":

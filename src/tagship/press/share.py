@@ -104,8 +104,8 @@ class Share:
         """These bodies were rendered."""
         self.bodies.update(bodies)
 
-    def render(self, texts: Sequence[Text]) -> list[Body | Problem]:
-        """Render the bodies of `texts`."""
+    def render(self, texts: Sequence[Text]) -> list[tuple[Body, float] | Problem]:
+        """Render the bodies of `texts`; with the seconds that each took."""
         return _until_problem(texts, self.body)
 
     def make(self, root: Path, planned: Sequence[Planned]) -> list[Made | Problem]:
@@ -130,16 +130,19 @@ class Share:
             self.parse_data(data, text.name, text.kind)
         return self.sources[text.name]
 
-    def body(self, text: Text) -> Body:
+    def body(self, text: Text) -> tuple[Body, float]:
         """Render one body; raises `ContentError`."""
         from tagship.press import markup  # costs 0.1 s: only where something has to be rendered
 
         source = self.source(text)
+        began = time.perf_counter()
         self.reads.begin()
+        self.reads.note("config:markup")
         done = self.engine.render(markup.Text(text.name, source, text.first_line))
         segment, offset, length, key = self.segments.append(done.html)
         asked = tuple(sorted(self.reads.keys))
-        return Body(text.file, key, segment, offset, length, done.lead, asked, tuple(done.warnings))
+        body = Body(text.file, key, segment, offset, length, done.lead, asked, tuple(done.warnings))
+        return body, time.perf_counter() - began
 
     @property
     def engine(self) -> Engine:

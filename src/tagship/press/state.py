@@ -60,6 +60,8 @@ class Output(msgspec.Struct, frozen=True, array_like=True):
 class State(msgspec.Struct, array_like=True):
     """The rest."""
 
+    settings: bytes
+    """The digest of what of the settings decides how texts are read."""
     plan: bytes
     """The digest of what the plan was made from."""
     texts: dict[str, Text]

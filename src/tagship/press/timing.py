@@ -8,10 +8,11 @@ from contextlib import contextmanager
 
 
 class Timing:
-    """Seconds of each phase, in the order they came, and of each file that was made."""
+    """Seconds of each phase, in the order they came, and of each text and file that was rendered."""
 
     def __init__(self) -> None:
         self.phases: dict[str, float] = {}
+        self.texts: dict[str, float] = {}
         self.files: dict[str, float] = {}
         self.began = time.perf_counter()
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from tagship.press import inputs, sources
 from tagship.press.bodies import LostBody, wasted
 from tagship.press.build import Ask, Build, Done, report_of
+from tagship.press.content import Settings
 from tagship.press.share import SourceChanged
 from tagship.press.state import Head, Memory, State
 from tagship.press.timing import Timing
@@ -31,12 +32,18 @@ _TRIES = 3
 
 
 class Turns:
-    """The folder of such builds. Whoever uses it is alone in it."""
+    """The folder of such builds. Whoever uses it is alone in it.
 
-    def __init__(self, folder: Path) -> None:
+    `resident`: this process makes all builds there, and keeps in memory what they leave.
+    """
+
+    def __init__(self, folder: Path, *, resident: bool = False) -> None:
         self.folder = folder
         self.memory = Memory(folder / _MEMORY / "state")
         self.timing = Timing()
+        self.resident = resident
+        self.past: tuple[Head, State] | None = None
+        self.kept: dict[str, Branch] = {}
 
     def build(self, ask: Ask) -> Done:
         """Build `ask`; the link then leads to the whole site. Raises `ContentError`; the link then stays."""
@@ -53,21 +60,21 @@ class Turns:
     def build_once(self, ask: Ask) -> Done:
         with self.timing.phase("sources"):
             found = sources.find(ask.project, ask.site)
-            head = self.memory.head()
+            head = self.past[0] if self.past else self.memory.head()
             if head is not None and head.code != inputs.code():
                 head = None
             if head is not None:
                 found.compare(head.files)
         live, other = self.branches()
         with self.timing.phase("trees"):
-            if live is not None:
+            if live is not None and live.root.name not in self.kept:
                 live.look()
         if head is not None and live is not None and unchanged(head, ask, found, live):
-            state = self.memory.state()
+            state = self.past[1] if self.past else self.memory.state()
             if state is not None:
-                return Done(head, state, report_of(head, state.outputs))
-        state = self.memory.state() if head else None
-        past = (head, state) if head and state and not wasted(self.segments, state.bodies) else None
+                return Done(head, state, report_of(head, state.outputs), None, site_url=ask.site.url)
+        state = None if head is None else self.past[1] if self.past else self.memory.state()
+        past = (head, state) if head and state and self.may_go_on(state, ask) else None
         return self.build_changed(ask, found, past, live, other)
 
     def build_changed(
@@ -76,20 +83,29 @@ class Turns:
         with self.timing.phase("trees"):
             if past and live and live.files and not target.root.exists():
                 target.begin_as(live)
-            else:
+            elif target.root.name not in self.kept:
                 target.look()
         own = f"bodies-{secrets.token_hex(4)}"
         build = Build(ask, target, self.segments, own=own, past=past, live=live, timing=self.timing)
+        self.kept.pop(target.root.name, None)  # until it is whole again, what is known of it counts for nothing
         done = build.run(found)
         with self.timing.phase("trees"):
             target.begin()
             target.finish(done.head.manifest, done.written)
             self.show(target.root)
         with self.timing.phase("state"):
-            self.memory.write(done.head, done.state)
+            if self.resident:
+                self.past = (done.head, done.state)
+                self.kept = {branch.root.name: branch for branch in (live, target) if branch is not None}
+            else:
+                self.memory.write(done.head, done.state)
         build.pool.share.segments.clean(done.state.bodies)
         self.clean()
         return done
+
+    def may_go_on(self, state: State, ask: Ask) -> bool:
+        """Whether texts are still read as they were, and it pays to keep the bodies."""
+        return state.settings == Settings.of(ask.site).key and not wasted(self.segments, state.bodies)
 
     @property
     def segments(self) -> Path:
@@ -97,7 +113,7 @@ class Turns:
 
     def branches(self) -> tuple[Branch | None, Branch]:
         """The tree that is shown, if one is, and the one to be written."""
-        every = {name: Branch(self.folder / name, self.folder / _MEMORY / name) for name in _NAMES}
+        every = {name: Branch(self.folder / name, self.folder / _MEMORY / name) for name in _NAMES} | self.kept
         try:
             shown = every.pop(os.readlink(self.folder / LINK))  # noqa: PTH115 - a name, no path
         except (OSError, KeyError):

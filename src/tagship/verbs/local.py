@@ -20,17 +20,28 @@ _JSON = "one JSON object a line on stdout, and nothing else"
         "out": "write the site into this folder instead of build/site",
         "drafts": "include posts marked `draft: true`",
         "future": "include posts dated after the commit's clock",
+        "explain": "say why the page at this address was made again or wasn't",
+        "profile": "write where the time went into build/profile.html",
         "json": _JSON,
     }
 )
-def build(_context: Context, out: str = "", drafts: bool = False, future: bool = False, json: bool = False) -> None:
-    """Build the site from posts/ and site/ into build/site."""
+def build(
+    _context: Context,
+    out: str = "",
+    drafts: bool = False,
+    future: bool = False,
+    explain: str = "",
+    profile: bool = False,
+    json: bool = False,
+) -> None:
+    """Build the site from posts/ and site/ into build/site; what didn't change stays."""
 
     def work(report: Report) -> dict[str, Any]:
         from tagship.app import project as projects  # imported when a verb runs, so that `inv --list` stays quick
 
         project = projects.open_project(Path.cwd())
-        built = projects.build(project, out=Path(out) if out else None, drafts=drafts, future=future, listener=report)
+        wanted = projects.Wanted(Path(out) if out else None, drafts, future, explain, profile)
+        built = projects.build(project, wanted, listener=report)
         return {"outcome": "built", **built}
 
     console.run(work, json=json)
@@ -42,6 +53,7 @@ def build(_context: Context, out: str = "", drafts: bool = False, future: bool =
         "future": "look at posts dated after the commit's clock too",
         "external": "ask other sites for what is linked to; what they answered well is believed for a week",
         "record": "add what the site publishes to its ledger of URLs, site/urls.lock",
+        "cache": "build the site once more from nothing, and hold build/site against it",
         "sarif": "write the findings into this file too, as SARIF 2.1.0",
         "tag": "check this tag instead, and build what a deploy will ship",
         "stage": "check the newest version tag (or --tag) for this fleet, by its name in tagship.yml",
@@ -55,6 +67,7 @@ def check(
     future: bool = False,
     external: bool = False,
     record: bool = False,
+    cache: bool = False,
     sarif: str = "",
     tag: str = "",
     stage: str = "",
@@ -66,6 +79,12 @@ def check(
     def work(report: Report) -> dict[str, Any]:
         from tagship.app import checking  # imported when a verb runs, so that `inv --list` stays quick
 
+        if cache:
+            from tagship.app import project as projects  # as above
+
+            return projects.compare(
+                projects.open_project(Path.cwd()), projects.Wanted(None, drafts, future), listener=report
+            )
         if tag or stage:
             found = checking.check_tag(Path.cwd(), stage or LOCAL_STAGE, tag or None, listener=report)
             return {"outcome": "checked", **found}
