@@ -124,6 +124,13 @@ def check_theme(_context: Context, pictures: bool = False) -> None:
     _run(sys.executable, "-m", "browser", *(["--pictures"] if pictures else []))
 
 
+@task(help={"sequences": "how many random sequences of edits (1000)"})
+def never_stale(_context: Context, sequences: str = "1000") -> None:
+    """Edit sites at random, break what is remembered, and hold every build against a clean one: the long run."""
+    env = {**os.environ, "NEVER_STALE": str(int(sequences) if sequences.isdigit() else 1000)}
+    _run(_tool("pytest"), "-q", "tests/unit/test_press_never_stale.py", env=env)
+
+
 @task
 def lock(_context: Context) -> None:
     """Compile every lock again, hash by hash, with the newest versions that fit."""
