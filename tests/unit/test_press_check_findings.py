@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -201,3 +202,10 @@ def test_sarif_is_valid_and_holds_every_finding(tmp_path: Path) -> None:
     assert moved["partialFingerprints"] == run["results"][0]["partialFingerprints"]
     with pytest.raises(UsageError, match="Is a directory"):
         check(tmp_path, files, sarif=tmp_path)
+
+
+def test_the_page_of_checks_lists_every_kind() -> None:
+    """docs/checks.md has each code, how bad it is and what it means, in the words of the code."""
+    page = (Path(__file__).parents[2] / "docs/checks.md").read_text(encoding="utf-8")
+    rows = re.findall(r"(?m)^\| `([a-z-]+)` \| (error|warning) \| (.*) \|$", page)
+    assert rows == [(name, code.severity, code.about) for name, code in CODES.items()]

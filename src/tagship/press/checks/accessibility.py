@@ -64,7 +64,13 @@ def _element(page: Page, element: Element, labelled: set[str | None]) -> Iterato
     elif tag in ("a", "button"):
         if (tag == "button" or element.attr("href") is not None) and not _name(element) and not _is_hidden(element):
             target = element.attr("href") or ""
-            yield _remark(page, element, "link-name", f"<{tag}> says nothing of where it leads: {target}", target)
+            yield _remark(
+                page,
+                element,
+                "link-name",
+                f"<{tag}> has no words: {target}" if target else f"<{tag}> has no words",
+                target,
+            )
     elif tag in ("input", "select", "textarea"):
         kind = (element.attr("type") or "").lower()
         if tag == "input" and kind == "image":
