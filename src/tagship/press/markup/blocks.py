@@ -23,6 +23,8 @@ _FOOTNOTE = re.compile(r"( {0,3})(\[\^[^\]\s]+\]:)( *)(.*)\Z")
 _ADMONITION = re.compile(r'!!! ?[\w-]+(?: +[\w-]+)*(?: +".*?")? *\Z')
 _QUOTE = re.compile(r" {0,3}> ?(.*)\Z")
 _RULE = re.compile(r" {0,3}([-*_])(?: *\1){2,} *\Z")
+_SIGNS = frozenset("`~*+-_>#[<!0123456789")
+"""What a line begins with, if it begins something; or else with a digit of another script."""
 _HEADING = re.compile(r"#{1,6}[^#]")
 _VERBATIM = re.compile(r" {0,3}<(?:(pre|script|style|textarea)\b|(!--))", re.I)
 
@@ -36,8 +38,15 @@ def _indent(line: str) -> int:
     return len(line) - len(line.lstrip(" "))
 
 
+def _may_open(line: str) -> bool:
+    first = line.lstrip(" ")[:1]
+    return first in _SIGNS or not first.isascii()
+
+
 def _opens_block(line: str) -> bool:
     """Whether `line` begins something of its own, so that it can't continue the paragraph before it."""
+    if not _may_open(line):
+        return False
     kinds = (_ITEM, _QUOTE, _RULE, _HEADING, _FENCE, _FOOTNOTE)
     return any(kind.match(line) for kind in kinds)
 
@@ -73,6 +82,8 @@ class _Walk:
         if line.startswith("    "):
             self.out.append(line)
             return at + 1
+        if not _may_open(line):
+            return self.plain(at, line)
         return self.block(at, line) or self.plain(at, line)
 
     def block(self, at: int, line: str) -> int:

@@ -72,7 +72,7 @@ def _treat(
     md = processor.md
     processor.set_level(element)
     shown = _inner(element, md)
-    name = strip_tags(shown)
+    name = strip_tags(shown) if "<" in shown else " ".join(shown.split())
     if "id" not in element.attrib:
         element.attrib["id"] = unique(  # type: ignore[call-arg]
             processor.slugify(html.unescape(name), processor.sep), used, counters

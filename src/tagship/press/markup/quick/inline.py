@@ -49,6 +49,8 @@ class Plan:
         self.bits = tuple((text, 1 << number) for number, text in enumerate((INLINE_PLACEHOLDER_PREFIX, *texts), 1))
         self.always = int(any(not each.texts for each in self.tries))
         self.known: dict[int, tuple[_Try, ...]] = {}
+        self.idle = frozenset(text for text in ("\n", " ") if not self.seen(text))
+        """Texts that stand everywhere and that nothing can be done to."""
 
     def still_holds(self, patterns: Sequence[Any]) -> bool:
         """Whether the registry and the expressions in it are what this was made of."""
@@ -99,6 +101,33 @@ def _steady(need: Need | None) -> tuple[str, ...]:
 class Delimiters(DelimiterProcessor):
     """Upstream's pattern for `*` and `_`, which goes from one mark to the next instead of letter by letter."""
 
+    def handleMatch(self, m: re.Match[str], data: str) -> tuple[etree.Element | None, int | None, int | None]:  # type: ignore[override]
+        """The element for the mark at `m`, as upstream finds it; `*this*` and `**this**` without its book-keeping."""
+        return self._plain_pair(data, m.start(0)) or super().handleMatch(m, data)
+
+    def _plain_pair(self, data: str, begin: int) -> tuple[etree.Element, int, int] | None:
+        """A mark that opens, and the next one closes: alike, and neither could be something else."""
+        if self.regions:
+            return None
+        delimiter = self.delimiters.get(data[begin])
+        opening = delimiter.boundary.match(data, begin) if delimiter else None
+        if delimiter is None or opening is None or opening.lastgroup != "start" or delimiter.tag_count != 2:
+            return None
+        for found in self.compiled_re.finditer(data, opening.end()):
+            other = self.delimiters.get(found[0])
+            if other is None:
+                return None
+            closing = other.boundary.match(data, found.start())
+            if closing is None or (other is not delimiter and closing.lastgroup == "end"):
+                continue
+            size = len(opening[0])
+            if other is not delimiter or closing.lastgroup != "end" or len(closing[0]) != size or size > 2:
+                return None
+            element = etree.Element(delimiter.tags[0] if size == 2 else delimiter.tags[1])
+            element.text = data[opening.end() : closing.start()]
+            return element, begin, closing.end()
+        return None
+
     def search(self, data: str, start: int) -> re.Match[str] | None:
         """The next mark from `start` on that opens or closes something."""
         if any(len(token) != 1 for token in self.tokens):
@@ -129,7 +158,7 @@ class _Pass:
         processor = self.processor
         parents = {child: parent for parent in tree.iter() for child in parent}
         processor.parent_map = parents
-        seen = self.plan.seen
+        seen, idle = self.plan.seen, self.plan.idle
         waiting: deque[tuple[etree.Element, list[str]]] = deque([(tree, [tree.tag.lower()])])
         while waiting:
             current, ancestors = waiting.popleft()
@@ -139,14 +168,14 @@ class _Pass:
             placed: list[tuple[etree.Element, Placed]] = []
             for child in current:
                 text = child.text
-                if text and not isinstance(text, AtomicString) and seen(text):
+                if text and text not in idle and not isinstance(text, AtomicString) and seen(text):
                     found = self.replace_text(child, text)
                     for node, _ in found:
                         parents[node] = child
                     waiting.extend(found)
                     placed.append((child, found))
                 tail = child.tail
-                if tail and seen(tail):
+                if tail and tail not in idle and seen(tail):
                     self.replace_tail(current, child, tail)
                 if len(child):
                     parents[child] = current

@@ -23,6 +23,10 @@ from tagship.press.markup.quick.parser import Parser, Versioned
 _STASHED = re.compile(HTML_PLACEHOLDER % "([0-9]+)")
 
 
+def _may_hold_html(text: str) -> bool:
+    return "<" in text or "&" in text
+
+
 class Quick(markdown.Markdown):
     """Gives what `markdown.Markdown` gives for the same arguments; `toc` is drawn when it is first read."""
 
@@ -79,7 +83,7 @@ class Quick(markdown.Markdown):
         self._look_at_levels()
         self.lines = str(source).split("\n")
         for before in self.preprocessors:
-            if type(before) is not HtmlBlockPreprocessor or any("<" in line or "&" in line for line in self.lines):
+            if type(before) is not HtmlBlockPreprocessor or _may_hold_html("\n".join(self.lines)):
                 self.lines = before.run(self.lines)
         root: Any = self.parser.parseDocument(self.lines).getroot()
         for over in self.treeprocessors:

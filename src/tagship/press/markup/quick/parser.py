@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from markdown import blockprocessors as upstream
 from markdown.blockparser import BlockParser
-from markdown.extensions import def_list, footnotes, tables
+from markdown.extensions import abbr, admonition, def_list, footnotes, tables
 from markdown.util import Registry
 
 from tagship.press.markup.quick.needs import may_begin, need_of
@@ -34,6 +34,7 @@ _MATCHED: Mapping[Any, str] = {
 _RUN_SEARCHED: Mapping[Any, str] = {
     upstream.ReferenceProcessor.run: "RE",
     footnotes.FootnoteBlockProcessor.run: "RE",
+    abbr.AbbrBlockprocessor.run: "RE",
 }
 """Those whose `test` says yes to everything, and whose `run` gives back the block in which nothing is found."""
 _INDENTED = frozenset({upstream.ListIndentProcessor.test, upstream.CodeBlockProcessor.test})
@@ -75,22 +76,26 @@ class Parser(BlockParser):
         """Give each block to the first processor that takes it."""
         while blocks:
             block = blocks[0]
-            for test, run, texts in self._asked(block[:1]):
-                if texts and not any(text in block for text in texts):
+            for test, run, text, others in self._asked(block[:1]):
+                if text and text not in block and not any(other in block for other in others):
                     continue
                 if test(parent, block) and run(parent, blocks) is not False:
                     break
 
-    def _asked(self, first: str) -> list[tuple[Any, Any, tuple[str, ...]]]:
+    def _asked(self, first: str) -> list[tuple[Any, Any, str, tuple[str, ...]]]:
         """Whom to ask about a block that begins with `first`."""
         state = (id(self.blockprocessors), self.blockprocessors.version)
         if state != self._made_of:
             self._made_of = state
             self._all = [_asked_of(each) for each in self.blockprocessors]
-            self._by_first: dict[str, list[tuple[Any, Any, tuple[str, ...]]]] = {}
+            self._by_first: dict[str, list[tuple[Any, Any, str, tuple[str, ...]]]] = {}
         known = self._by_first.get(first)
         if known is None:
-            known = [(each.test, each.run, each.texts) for each in self._all if _may_begin(each, first)]
+            known = [
+                (each.test, each.run, each.texts[0] if each.texts else "", each.texts[1:])
+                for each in self._all
+                if _may_begin(each, first)
+            ]
             self._by_first[first] = known
         return known
 
@@ -119,4 +124,15 @@ def _asked_of(processor: Any) -> _Asked:
         only = " "
     elif kind.test is upstream.EmptyBlockProcessor.test:
         only = "\n"
-    return _Asked(processor.test, processor.run, texts, expression, only)
+    test = _sparing(processor) if kind.test is admonition.AdmonitionProcessor.test else processor.test
+    return _Asked(test, processor.run, texts, expression, only)
+
+
+def _sparing(processor: Any) -> Callable[[etree.Element, str], bool]:
+    """The test of admonitions, where there may be one: it is begun in this block, or goes on from the one above."""
+
+    def test(parent: etree.Element, block: str) -> bool:
+        is_far = processor.current_sibling is None and (not len(parent) or parent[-1].tag != "div")
+        return not (is_far and "!!!" not in block) and bool(processor.test(parent, block))
+
+    return test
