@@ -14,6 +14,7 @@ from invoke import Context, Exit, task
 from lab import needs
 from tagship.report import Report
 from tagship.verbs.local import build, check, clean, new, serve
+from tagship.verbs.rehearsal import check_migrations
 
 SYSTEM = {
     "git": "git",
@@ -32,9 +33,10 @@ LOCKS = {
     "requirements.lock": ("3.9", ["requirements.in"]),
     "bench/requirements.lock": ("3.11", ["bench/requirements.in"]),
     "bench/peers/requirements.lock": ("3.11", ["bench/peers/requirements.in"]),
+    "bench/press/requirements.lock": ("3.11", ["bench/press/requirements.in"]),
     **{
         f"examples/{name}/requirements.lock": ("3.10", [f"examples/{name}/requirements.in"])
-        for name in ("django-notes", "fastapi-hello", "flask-hello")
+        for name in ("django-notes", "django-polls", "fastapi-hello", "flask-hello")
     },
 }
 """Each lock: the oldest Python that must be able to install it, and what it is compiled from."""
@@ -81,13 +83,17 @@ def lab(_context: Context, verb: str, number: str | None = None, name: str = "de
 
 @task(
     help={
-        "only": "starting, building, deploying, peers, many; or serving, which writes docs/serving.md (all but it)",
+        "only": "starting, building, deploying, peers, many; or press; or serving, which writes docs/serving.md",
         "times": "repetitions of each kind of run (5; serving: 20)",
+        "posts": "of how many posts the blog of `press` is (1000)",
     }
 )
-def bench(_context: Context, only: str = "", times: int = 0) -> None:
+def bench(_context: Context, only: str = "", times: int = 0, posts: int = 0) -> None:
     """Measure what we promise about speed, on real hosts beside other tools too, and print it as ratios."""
-    _run(sys.executable, "-m", "bench", *(["--times", str(times)] if times else []), *([only] if only else []))
+    numbers = [
+        word for flag, value in (("--times", times), ("--posts", posts)) if value for word in (flag, str(value))
+    ]
+    _run(sys.executable, "-m", "bench", *numbers, *([only] if only else []))
 
 
 @task(

@@ -15,6 +15,7 @@ sys.path.insert(
 
 from bench import building, deploying, many, starting
 from bench.peers import race
+from bench.press import race as press
 from bench.serving import main as serving
 from lab.errors import LabError
 
@@ -25,16 +26,18 @@ KINDS: dict[str, tuple[Callable[[Path, int], None], int]] = {
     "peers": (race.main, 5),
     "many": (many.main, 5),
     "serving": (serving.main, 20),
+    "press": (press.main, 5),
 }
 """What each is measured by, and how often unless told otherwise."""
 
-USUAL = [name for name in KINDS if name != "serving"]
-"""What is measured where nothing is named; `serving` takes the better part of an hour, and writes a page."""
+USUAL = [name for name in KINDS if name not in {"serving", "press"}]
+"""What is measured where nothing is named; `serving` takes the better part of an hour, and `press` fetches tools."""
 
 
 def main() -> None:
     """Read the command line and measure in a scratch folder."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--posts", type=int, default=1_000, help="of how many posts the blog of `press` is (1000)")
     parser.add_argument("--times", type=int, help="repetitions of each kind of run (5; serving: 20)")
     parser.add_argument("kinds", nargs="*", choices=[[], *KINDS], help=f"what to measure ({', '.join(USUAL)})")
     flags = parser.parse_args()
@@ -43,7 +46,10 @@ def main() -> None:
         measure, times = KINDS[name]
         with tempfile.TemporaryDirectory(prefix=f"tagship-bench-{name}-") as folder:
             try:
-                measure(Path(folder), flags.times or times)
+                if name == "press":
+                    press.main(Path(folder), flags.times or times, flags.posts)
+                else:
+                    measure(Path(folder), flags.times or times)
             except LabError as error:
                 sys.exit(str(error))
 
