@@ -22,7 +22,8 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Optional
 
 if TYPE_CHECKING:
-    from tagship.host.schema_program import Program, Query, Told
+    from tagship.host.schema_program import Program, Told
+    from tagship.host.schema_tables import Query
 
 COPY = "_rehearsal"
 """Ends the name of every copy. Who makes one has the stage's lock, so there is only one at a time."""

@@ -15,7 +15,8 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 if TYPE_CHECKING:
-    from tagship.host.schema_program import Query, Session, Step
+    from tagship.host.schema_program import Session, Step
+    from tagship.host.schema_tables import Query
 
 _BUILDS = {
     "create_index": "an index is built while writes wait",
@@ -86,6 +87,10 @@ class Adapter:
     def _parents(self, revision: Any) -> list[str]:
         needed = [self._script.get_revision(one) for one in _tuple(revision.dependencies)]
         return sorted({*_tuple(revision.down_revision), *(one.revision for one in needed if one is not None)})
+
+    def uses(self, database: str) -> Optional[list[list[str]]]:  # noqa: ARG002
+        """The application's models aren't ours to know."""
+        return None
 
     def squashed(self, database: str) -> dict[str, list[str]]:  # noqa: ARG002
         """None."""

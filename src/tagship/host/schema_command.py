@@ -11,10 +11,11 @@ import json
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any, Callable
+from typing import TYPE_CHECKING, Any, Callable, Optional
 
 if TYPE_CHECKING:
-    from tagship.host.schema_program import Query, Session, Step
+    from tagship.host.schema_program import Session, Step
+    from tagship.host.schema_tables import Query
 
 
 class Adapter:
@@ -77,6 +78,10 @@ class Adapter:
             }
             found.append(step)
         return found
+
+    def uses(self, database: str) -> Optional[list[list[str]]]:  # noqa: ARG002
+        """The application's models aren't ours to know."""
+        return None
 
     def squashed(self, database: str) -> dict[str, list[str]]:  # noqa: ARG002
         """None."""

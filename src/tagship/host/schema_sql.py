@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from typing import TYPE_CHECKING, Any, Callable
+from typing import TYPE_CHECKING, Any, Callable, Optional
 
 from yoyo import read_migrations
 from yoyo.backends import get_backend_class
@@ -17,7 +17,8 @@ from yoyo.connections import parse_uri
 from yoyo.migrations import default_migration_table, topological_sort
 
 if TYPE_CHECKING:
-    from tagship.host.schema_program import Query, Session, Step
+    from tagship.host.schema_program import Session, Step
+    from tagship.host.schema_tables import Query
 
 _BACK = ".rollback.sql"
 
@@ -88,6 +89,10 @@ class Adapter:
             "adds": facts["adds"],
             "locks": facts["locks"],
         }
+
+    def uses(self, database: str) -> Optional[list[list[str]]]:  # noqa: ARG002
+        """The application's models aren't ours to know."""
+        return None
 
     def squashed(self, database: str) -> dict[str, list[str]]:  # noqa: ARG002
         """None."""

@@ -20,6 +20,9 @@ _GRACE = 5.0  # seconds between our last question and SIGTERM, and between that 
 _HELPER = 25.0  # seconds for the helper to end another user's processes
 _TAIL = 64 << 10  # bytes of what it said that are looked at for its last words
 _LINES = 20
+_BEFORE = {"schema_program": ("schema_tables",), "schema_django": ("schema_operations",)}
+"""Modules whose text stands before another's: over there they are one."""
+_FUTURE = "from __future__ import annotations\n"
 MOVER, LOOKER = "tagship-", "tagship look "
 """How the names of sessions in the database begin: of those that migrate, and of those that only look."""
 
@@ -30,10 +33,15 @@ def name(kind: str, release: str) -> str:
 
 
 def text_of(module: str) -> str:
-    """The text of a module of this package, which need not be one that could be imported here."""
+    """The text of a module of this package, behind what it needs; it need not be one that can be imported here."""
+    first, *others = map(_text, (*_BEFORE.get(module, ()), module))
+    return "\n".join([first, *(other.replace(_FUTURE, "", 1) for other in others)])
+
+
+def _text(module: str) -> str:
     spec = importlib.util.find_spec("tagship.host." + module)
-    found = spec.loader.get_source(spec.name) if spec is not None and spec.loader is not None else None  # type: ignore[attr-defined]
-    return str(found or "")
+    loader: Any = spec.loader if spec is not None else None
+    return str(loader.get_source("tagship.host." + module))
 
 
 class Ended(Exception):

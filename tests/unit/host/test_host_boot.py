@@ -15,6 +15,7 @@ from tagship.host import boot
 MODULES = sorted(Path(package.__path__[0]).glob("*.py"))
 THEIRS = {
     "schema_django": {"django"},
+    "schema_operations": {"django"},
     "schema_alembic": {"alembic", "sqlalchemy"},
     "schema_sql": {"yoyo"},
     "rehearsal_program": {"django"},

@@ -16,6 +16,15 @@ from unit.schema.projects import POLLS
 ONE = {**projects.DJANGO, "databases": ["default"]}
 
 
+MODELS = """\
+from django.db import models
+
+
+class Poll(models.Model):
+    title = models.CharField(max_length=80)
+"""
+
+
 def project(**polls: str) -> dict[str, str]:
     """The project, with more migrations of polls; each depends on the one before it unless it says so itself."""
     found = dict(POLLS)
@@ -23,6 +32,7 @@ def project(**polls: str) -> dict[str, str]:
         before = f'dependencies = [("polls", "{list(found)[-1]}")]\n'
         found[name[1:]] = body if "dependencies" in body else before + dedent(body)
     files = projects.django(found, {})
+    files["polls/models.py"] = MODELS
     return {**files, "settings.py": files["settings.py"] + 'print("an application may print", DATABASES)\n'}
 
 
@@ -94,6 +104,7 @@ def test_facts_are_read_without_a_database(tmp_path: Path) -> None:
         "another type writes the whole table anew",
         "an index is built while writes wait",
     ]
+    assert told["uses"] == [["polls_poll", "id"], ["polls_poll", "title"]]  # by models.py, which forgot all else
     assert (steps["0010_concurrent"]["atomic"], steps["0001_polls"]["atomic"]) == (False, True)
 
 

@@ -10,7 +10,7 @@ from unit.schema import projects
 from unit.schema.asked import Told, asked
 from unit.schema.projects import COMMAND, FILES, SQL
 
-from tagship.host.schema_program import facts_of
+from tagship.host.schema_tables import facts_of
 
 
 @pytest.mark.parametrize(
