@@ -59,7 +59,8 @@ def test_every_mistake_is_told_in_one_run(tmp_path: Path) -> None:
     assert told(tmp_path)[-1].data | {"seconds": 0} == {
         "outcome": "refused", "exit": 3, "errors": 7, "warnings": 0, "ignored": 0, "pages": 7, "seconds": 0,
     }  # fmt: skip
-    assert not list((tmp_path / "build").iterdir())
+    assert not list((tmp_path / "build").glob(".check-*"))
+    assert not (tmp_path / "build/site").exists()
 
 
 @pytest.mark.parametrize(

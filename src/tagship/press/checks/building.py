@@ -16,6 +16,7 @@ from pathlib import Path
 from tagship import config
 from tagship.errors import ConfigError, ContentError
 from tagship.press import build as press
+from tagship.press import output
 from tagship.press.build import BuildReport
 from tagship.press.checks import references, sources
 from tagship.press.checks.findings import Finding
@@ -51,7 +52,14 @@ def build(
     drafts: bool = False,
     future: bool = False,
 ) -> Built:
-    """Build the site of `project` below the folder `scratch`, without what can't be built."""
+    """Build the site of `project`, without what can't be built below the folder `scratch`.
+
+    Where nothing is wrong and nothing unpublished is asked for, it is `build/site` that is brought up to date.
+    """
+    if not (written.bad or drafts or future):
+        shared = _shared(press.Ask(project.resolve(), settings, clock), written)
+        if shared is not None:
+            return shared
 
     def attempt(root: Path, site: config.Site, number: int) -> tuple[Path, BuildReport]:
         out = scratch / f"site.{number}"
@@ -76,9 +84,21 @@ def build(
             found.append(_of_config(error))
             settings = _without_redirects(settings, error)
         else:
-            warnings = (references.with_column(sources.of_warning(text), written) for text in report.warnings)
-            return Built(out, (*found, *warnings))
+            return Built(out, (*found, *_warnings(report, written)))
     return Built(None, tuple(found))
+
+
+def _shared(ask: press.Ask, written: Sources) -> Built | None:
+    """The site as `inv build` keeps it; None where something is wrong, all of which is to be told."""
+    try:
+        report = output.bring_up_to_date(ask).report
+    except (ContentError, ConfigError):
+        return None
+    return Built((ask.project / output.FOLDER / output.LINK).resolve(), _warnings(report, written))
+
+
+def _warnings(report: BuildReport, written: Sources) -> tuple[Finding, ...]:
+    return tuple(references.with_column(sources.of_warning(text), written) for text in report.warnings)
 
 
 def _copy(project: Path, place: Path, settings: config.Site) -> Path:
