@@ -23,6 +23,7 @@ from crash.oracles import Visitors
 from crash.running import Running
 from crash.waiting import PARTS
 from crash.worlds import light_project
+from hosts import steps
 from hosts.ground import (
     HOSTS,
     MANY,
@@ -45,6 +46,10 @@ from verbs.project import SERVER
 from lab.fleet import Lab
 
 pytestmark = pytest.mark.lab
+APPLIED = """
+import sqlite3, sys
+print(sqlite3.connect(sys.argv[1]).execute("SELECT step FROM moved ORDER BY rowid").fetchall())
+"""
 
 
 @pytest.fixture(scope="module")
@@ -362,9 +367,32 @@ def test_15_of_two_deploys_at_once_one_wins(ground: Ground) -> None:
     world.clean()
 
 
-def test_16_waits_for_schema() -> None:
-    """A down that fails halfway stops, reports the exact state and does not pretend."""
-    waits_for("schema", "a down that fails halfway stops and says where the schema stands")
+def test_16_a_down_that_fails_halfway_stops_and_says_where_the_schema_stands(ground: Ground) -> None:
+    """The old release serves on both hosts; it is told what is reversed and what isn't, and how to go on."""
+    world = ground.world(2, app=steps.APP)
+    old, new = ground.tag(**steps.files("one")), ground.tag(**steps.files("one", "two", "three"))
+    for tag in (old, new):
+        world.must("deploy", "--tag", tag)
+    first = ground.machines[0]
+    data = f"{ROOT}/shared/data"
+    applied = ("python3", "-c", APPLIED, f"{data}/steps.db")
+    first.host.run("sh", "-c", f"echo two >{data}/stuck", user="root")
+    ended = world.fab("rollback")
+    assert ended.exit == 5, ended.words
+    assert "two can't go down" in "\n".join(error(ended)["tail"])
+    assert ended.result is not None
+    schema = ended.result["schema"]
+    assert (schema["state"], schema["reversed"]) == ("ahead", [["main", "three"]])
+    assert first.host.run(*applied, user="root").stdout.strip() == "[('one',), ('two',)]"
+    world.whole([old])
+    said = [event["text"] for event in world.fab("status").events if event["event"] == "note"]
+    assert any("main/two stays up" in text for text in said), said
+    first.host.run("rm", f"{data}/stuck", user="root")
+    world.must("rollback", "--to", f"0001-{old}")
+    assert f"fab rollback --stage lab --to 0001-{old}" in error(ended)["cure"]
+    assert first.host.run(*applied, user="root").stdout.strip() == "[('one',)]"
+    world.whole([old])
+    world.clean()
 
 
 def test_17_scrambled_times_change_nothing(ground: Ground) -> None:

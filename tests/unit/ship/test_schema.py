@@ -363,6 +363,8 @@ def test_a_down_that_fails_halfway_stops_and_says_where_it_stands() -> None:
     assert outcome.row()["schema"]["state"] == "ahead"
     assert base(made).state()["default"] == ["0001", "0002"]
     base(made).clings.clear()
+    for host in made.hosts.values():
+        host.releases.pop("0002-v2")  # its heads were what is applied now; the newer code knows all of that too
     assert "fab rollback --stage production --to 0001-v1" in error(outcome).cure
     assert made.rollback("0001-v1").outcome == "live"
     assert base(made).state()["default"] == ["0001"]

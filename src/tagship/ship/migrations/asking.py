@@ -62,8 +62,12 @@ def plan_descent(fleet: Fleet, host: str, target: str, *, drop: bool) -> Descent
 
 
 def _source(fleet: Fleet, host: str, target: str) -> Look:
-    """The look of the newest release whose heads are what is applied: current first, for mostly it is that."""
+    """The look of the newest release whose heads are what is applied: current first, for mostly it is that.
+
+    Where a down stopped halfway there is none; then that of the newest whose code has all that is applied.
+    """
     unknown: tuple[Pair, ...] = ()
+    larger: Look | None = None
     for release in candidates(fleet.surveys[host]):
         try:
             found = look(fleet, host, release.id)
@@ -73,7 +77,12 @@ def _source(fleet: Fleet, host: str, target: str) -> Look:
             continue  # its virtualenv may be half removed; another may do
         if found.is_the_applied_state:
             return found
-        unknown = unknown or found.unknown
+        if found.unknown:
+            unknown = unknown or found.unknown
+        else:
+            larger = larger or found
+    if larger is not None:
+        return larger
     raise descent.no_source(target, unknown)
 
 
