@@ -174,6 +174,8 @@ def result_lines(data: Mapping[str, Any]) -> Iterator[Line]:
         alike.setdefault(away["words"], []).append(away["host"])
     for words, hosts in alike.items():
         yield f"  {', '.join(hosts)}: {words}", "yellow"
+    if good and any(away.get("missed") for away in result.get("away", ())):
+        yield "  the fleet is now mixed, until a fab deploy without --limit and --skip", "yellow"
 
 
 def clean(text: str) -> str:

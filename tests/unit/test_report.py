@@ -71,6 +71,15 @@ def json_lines(text: str) -> list[dict[str, Any]]:
 # --- JSON Lines --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(("missed", "mixed"), [("0002-v2", True), (None, False)])
+def test_who_goes_live_without_some_hosts_is_told_that_the_fleet_is_mixed(missed: str | None, mixed: bool) -> None:
+    """Where they missed it; a host that stands on the same release already makes no fleet mixed."""
+    away = [{"host": "web3", "flag": "--limit", "missed": missed, "words": "left alone (--limit)"}]
+    out, _err = spoken(Event("result", "", {**RESULT, "away": away}))
+    assert "web3: left alone (--limit)" in out
+    assert ("the fleet is now mixed" in out) is mixed
+
+
 def test_json_is_one_event_a_line_and_the_result_last() -> None:
     """stdout holds the events in order and nothing else; the result's keys have one order, whatever was given."""
     rows = json_lines(spoken(*events(), json=True)[0])
