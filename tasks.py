@@ -138,6 +138,20 @@ def never_stale(_context: Context, sequences: str = "1000") -> None:
 
 
 @task
+def upstream(_context: Context) -> None:
+    """Run Python-Markdown's own tests against our faster one, fetched as source; they must all pass."""
+    _run(sys.executable, "-m", "upstream", env={**os.environ, "PYTHONPATH": os.pathsep.join(("tests", "."))})
+
+
+@task(name="schema-proof", help={"only": "one part: pairs, alembic, sql, ladder, ladder-sqlite, load, lab (as root)"})
+def schema_proof(_context: Context, only: str = "") -> None:
+    """Prove what docs/schema.md promises on real PostgreSQL: each pair of ten releases, ten up and nine down."""
+    argv = [sys.executable, "-m", "schema.proof", *(["--only", only] if only else [])]
+    here = os.pathsep.join(str(Path(name).resolve()) for name in ("tests", "."))
+    _run(*argv, env={**os.environ, "PYTHONPATH": here})
+
+
+@task
 def lock(_context: Context) -> None:
     """Compile every lock again, hash by hash, with the newest versions that fit."""
     uv = [found] if (found := shutil.which("uv")) else [sys.executable, "-m", "uv"]
