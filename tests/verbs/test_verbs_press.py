@@ -54,6 +54,15 @@ def test_build_takes_drafts_the_future_and_another_folder(site: Project, tmp_pat
     assert f"{out}: " in site.run("inv", "build", "--out", str(out)).out
 
 
+def test_build_takes_another_engine(site: Project) -> None:
+    """`--engine` counts before tagship.yml; one that isn't known is named, with those that are."""
+    told = site.told("inv", "build", "--engine", "commonmark")
+    assert (told.exit, told.result["outcome"]) == (0, "built")
+    bad = site.run("inv", "build", "--engine", "pandoc")
+    assert bad.exit == 2
+    assert "one of: python-markdown, commonmark" in bad.err
+
+
 def test_a_failed_build_leaves_the_last_good_site(site: Project) -> None:
     """Exit 2 with file and line, and build/site is what it was."""
     site.run("inv", "build")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
+
+import msgspec
 
 from tagship import config as config_file
-from tagship.config import Config, Site
+from tagship.config import Config, Markup, Site
 from tagship.errors import ConfigError, UsageError
 from tagship.events import Event, Listener, note
 
@@ -41,6 +43,16 @@ def open_project(folder: Path) -> Project:
     """The project at or above `folder`; raises `UsageError` and `ConfigError`."""
     root = config_file.find_project(folder.resolve())
     return Project(root, config_file.load(root / config_file.FILE_NAME))
+
+
+def with_engine(project: Project, engine: str) -> Project:
+    """`project`, its Markdown read by another engine; raises `UsageError` for one that isn't known."""
+    known: tuple[str, ...] = get_args(get_type_hints(Markup)["engine"])
+    if engine not in known:
+        raise UsageError(f"there is no engine `{engine}`", where="--engine", cure=f"one of: {', '.join(known)}")
+    markup = msgspec.structs.replace(project.site.markup, engine=engine)
+    site = msgspec.structs.replace(project.site, markup=markup)
+    return replace(project, config=msgspec.structs.replace(project.config, site=site))
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ _JSON = "one JSON object a line on stdout, and nothing else"
         "out": "write the site into this folder instead of build/site",
         "drafts": "include posts marked `draft: true`",
         "future": "include posts dated after the commit's clock",
+        "engine": "read Markdown by this engine: python-markdown or commonmark",
         "explain": "say why the page at this address was made again or wasn't",
         "profile": "write where the time went into build/profile.html",
         "json": _JSON,
@@ -30,6 +31,7 @@ def build(
     out: str = "",
     drafts: bool = False,
     future: bool = False,
+    engine: str = "",
     explain: str = "",
     profile: bool = False,
     json: bool = False,
@@ -40,6 +42,8 @@ def build(
         from tagship.app import project as projects  # imported when a verb runs, so that `inv --list` stays quick
 
         project = projects.open_project(Path.cwd())
+        if engine:
+            project = projects.with_engine(project, engine)
         wanted = projects.Wanted(Path(out) if out else None, drafts, future, explain, profile)
         built = projects.build(project, wanted, listener=report)
         return {"outcome": "built", **built}
