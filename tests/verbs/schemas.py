@@ -39,10 +39,16 @@ class Migrated:
         env.write_text(f"MAIN_URL=sqlite:///{self.data}/main.db\nAUDIT_URL=sqlite:///{self.data}/audit.db\n")
         env.chmod(0o600)
 
-    def tag(self, name: str, polls: Mapping[str, str] = POLLS, audit: Mapping[str, str] = AUDIT) -> str:
-        """A tag whose applications have these steps, and no others."""
+    def tag(
+        self,
+        name: str,
+        polls: Mapping[str, str] = POLLS,
+        audit: Mapping[str, str] = AUDIT,
+        app: Mapping[str, str] | None = None,
+    ) -> str:
+        """A tag whose applications have these steps, and no others; `app` are files beside them."""
         self.project.git("rm", "-r", "-q", "--ignore-unmatch", "--force", "polls", "audit")
-        self.project.tag(name, {**django(polls, audit), "version.txt": name})
+        self.project.tag(name, {**django(polls, audit), "version.txt": name, **(app or {})})
         return name
 
     def rows(self, database: str, sql: str) -> list[tuple[object, ...]]:

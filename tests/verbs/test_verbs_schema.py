@@ -26,6 +26,15 @@ BROKEN = {
         operations = [migrations.RunSQL("NO SQL", "")]
         """,
 }
+COUNTED = {
+    "0003_counted": """\
+        def count(apps, editor):
+            apps.get_model("polls", "Poll").objects.using(editor.connection.alias).update(votes=7)
+
+        dependencies = [("polls", "0002_votes")]
+        operations = [migrations.RunPython(count, migrations.RunPython.noop)]
+        """,
+}
 SLOW = {
     "0002_slow": """\
         def wait(apps, editor):
@@ -145,6 +154,30 @@ def test_what_fails_in_the_second_database_reverses_the_first(made: Migrated) ->
     assert failed.result["schema"]["applied"] == []
 
 
+def test_a_release_that_is_not_well_takes_its_steps_back(made: Migrated) -> None:
+    """All of them, where no row is lost; else they stay up, and status says so until that is settled."""
+    project, before, current = made.project, made.schema(), made.project.current
+    made.tag("v2.4.0", app={"behaviour.txt": "exits"})
+    failed = project.told("fab", "deploy")
+    assert failed.result["exit"] == 4, failed.events
+    assert (made.schema(), project.current) == (before, current)
+
+    made.rows("main", "INSERT INTO polls_poll (title) VALUES ('tea?')")
+    made.tag("v2.5.0", {**POLLS, **COUNTED}, app={"behaviour.txt": "exits"})
+    failed = project.told("fab", "deploy")
+    assert failed.result["exit"] == 5, failed.events
+    stays = [row[:2] for row in failed.result["schema"]["kept"]]
+    assert ["default", "polls.0002_votes"] in stays
+    assert "stays up" in failed.error["hosts"]["local"]
+    said = [note["text"] for note in project.told("fab", "status").of("note")]
+    assert any("default/polls.0002_votes stays up" in text for text in said), said
+    ok(project.told("fab", "rollback", "--to", "v1.0.0", "--yes-drop-data"))
+    assert (made.schema(), project.current) == (before, current)
+    assert project.told("fab", "status").of("note") == []
+    made.rows("main", "DELETE FROM polls_poll")
+    project.write({"behaviour.txt": "well"})
+
+
 def test_an_irreversible_step_is_refused_on_the_way_down(fresh: Migrated) -> None:
     """It was said when it went up; a rollback past it changes nothing, unless the schema is kept."""
     made, project = fresh, fresh.project
@@ -162,8 +195,24 @@ def test_an_irreversible_step_is_refused_on_the_way_down(fresh: Migrated) -> Non
 
 
 def test_a_client_that_dies_while_it_migrates_is_outlived_by_the_step(fresh: Migrated) -> None:
-    """The step ends by itself, nothing else starts; the next deploy waits for it, says so, and then works."""
+    """The step ends by itself, nothing else starts; who waits for it says so, and works then.
+
+    First a client that was interrupted waits for its own, to take it back; then the next deploy, for a killed one's.
+    """
     made, project = fresh, fresh.project
+    before = made.schema()
+    made.tag("v1.9.0", {**FIRST, **SLOW})
+    with project.begun("fab", "deploy") as client:
+        client.until("up default")
+        eventually((project.root / "began").exists, "the step never began")
+        client.signal(signal.SIGINT)
+        assert "waiting" in client.noted("a migration of a session that died still runs")
+        (project.root / "go").touch()
+        interrupted = client.ended()
+    assert interrupted.exit == 130, interrupted.events
+    assert (made.schema(), project.current) == (before, "0001-v1.0.0")
+    for name in ("began", "go"):
+        (project.root / name).unlink()
     made.tag("v2.0.0", {**FIRST, **SLOW})
     with project.begun("fab", "deploy") as client:
         client.until("up default")

@@ -406,6 +406,17 @@ def test_what_a_dead_client_left_is_reversed_by_the_next_deploy() -> None:
     assert base(made).log == [("down", "default", "0002")]
 
 
+def test_what_a_dead_rollback_left_is_reversed_by_the_next_deploy() -> None:
+    """Its client was gone when the old code was live and the schema not yet down: nobody wished that it stays."""
+    made = up_to(fleet("web1"), "v1", "v2")
+    made.hosts["web1"].die("down", 1)
+    assert made.rollback().exit == 5
+    base(made).code["v1.1"] = code(FIRST)
+    forget(made)
+    assert made.deploy("v1.1").outcome == "live"
+    assert base(made).log == [("down", "default", "0002")]
+
+
 @pytest.mark.parametrize("locked", [True, False])
 def test_a_migration_that_still_runs_is_waited_for(locked: bool) -> None:
     """Nobody begins beside it; it is said that somebody waits, and for what. It may have outlived its lock too."""

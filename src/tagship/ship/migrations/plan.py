@@ -68,19 +68,24 @@ def plan_up(look: Look, route: Route) -> Phase:
 
 
 def left_by_the_dead(survey: HostSurvey) -> tuple[str, ...]:
-    """Releases of `survey` that never went live, though steps of theirs are applied; the newest first."""
-    found = [r.id for r in survey.releases if r.holds and r.state == "unfinished" and r.id != survey.current]
+    """Releases of `survey` that aren't live, though steps of theirs are applied; the newest first.
+
+    They never went live, or their rollback ended before it had come to the schema.
+    """
+    found = [r.id for r in survey.releases if r.holds and r.state != "good" and r.staged and r.id != survey.current]
     return tuple(reversed(found))
 
 
 def plan_settle_schema(look: Look, dead: Sequence[Look], route: Route) -> Phase:
     """Reverse what clients that died had applied, and `look`'s code doesn't have: it is nobody's.
 
-    What is irreversible stays, with all below it, and what has rows in it: `down` tells of that.
+    What was kept on purpose stays, and what is irreversible, with all below it; and what has rows in it: `down`
+    tells of that.
     """
     steps, done = [], set[Pair]()
     for theirs in dead:
-        pairs = [pair for pair in reversible_order(theirs) if pair in look.unknown and pair not in done]
+        kept = {(d.name, step.id) for d in look.databases for step in d.applied if step.kept is not None}
+        pairs = [pair for pair in reversible_order(theirs) if pair in look.unknown and pair not in done | kept]
         done.update(pairs)
         if pairs:
             args = {"release": theirs.release, "steps": _rows(pairs), "limits": dict(route.limits)}
