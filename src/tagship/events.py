@@ -12,7 +12,8 @@ progress   `step`, `done`, `total`, `unit` (`bytes`, `files`, `wheels`)
 note       `text`, `level`: info | warning; on hosts that were left alone also `hosts`, `reached`, `stands`,
            `missed`, `by`, `at`, `flag`
 plan       `plan`: the rendered lines, `steps`: the plan as JSON, `leg`: 2 for what follows a look at the schema,
-           `urls`: `{added, changed, gone}`, lists of URLs, where there is a site
+           `urls`: `{added, changed, gone}`, lists of URLs, where there is a site; `exposed`: `{feed_ids, drafts}`,
+           changes of ids in feeds and texts that were drafts, where there are such
 line       `text` of what a host says; of a log also `unit`, and `at` (ISO 8601, null where unknown); of a
            command `stream` (`out`, `err`), `hosts`: how many run it
 ended      `status` of a command (null: unknown), `text`: the same in words

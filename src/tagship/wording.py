@@ -145,6 +145,19 @@ def plan_lines(data: Mapping[str, Any]) -> Iterator[Line]:
             yield f"  {sign} {url}", style
         if len(urls) > URLS_SHOWN:
             yield f"  ... and {len(urls) - URLS_SHOWN} more", ""
+    yield from _exposed_lines(data.get("exposed", {}))
+
+
+def _exposed_lines(exposed: Mapping[str, Any]) -> Iterator[Line]:
+    """What a release shows that its URLs don't tell."""
+    for kind, title in (("drafts", "drafts that become public"), ("feed_ids", "ids that change in feeds")):
+        found = exposed.get(kind, ())
+        if found:
+            yield f"{title}: {len(found)}", "bold"
+        for text in found[:URLS_SHOWN]:
+            yield f"  ~ {text}", "yellow"
+        if len(found) > URLS_SHOWN:
+            yield f"  ... and {len(found) - URLS_SHOWN} more", ""
 
 
 def result_lines(data: Mapping[str, Any]) -> Iterator[Line]:

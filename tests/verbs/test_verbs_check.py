@@ -52,3 +52,15 @@ def test_what_was_released_stays_or_no_tag_ships(project: Project) -> None:
     passed = project.run("inv", "check", "--tag", "v1.3.0")
     assert passed.exit == 0, passed.said
     assert "site/urls.lock lacks 2 addresses of this tag" in passed.out
+
+
+def test_a_plan_tells_of_drafts_that_become_public(project: Project) -> None:
+    """Beside the URLs that it adds: a draft that is shown too early is never quite taken back."""
+    project.write({"posts/2026-01-02-later.md": "---\ntitle: Later\ndraft: true\n---\nText.\n"})
+    project.tag("v1.1.0")
+    assert project.run("fab", "deploy").exit == 0
+    project.write({"posts/2026-01-02-later.md": "---\ntitle: Later\n---\nText.\n"})
+    project.tag("v1.2.0")
+    planned = project.told("fab", "plan")
+    assert planned.of("plan")[0]["exposed"] == {"drafts": ["posts/2026-01-02-later.md"], "feed_ids": []}
+    assert "drafts that become public: 1\n  ~ posts/2026-01-02-later.md\n" in project.run("fab", "plan").out

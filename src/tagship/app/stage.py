@@ -133,7 +133,8 @@ class OnStage:
         seen: Seen | None,
     ) -> Outcome:
         """Deploy what was packed to a fleet as its last survey found it."""
-        from tagship.ship import changing, loading  # loaded while it was connected
+        from tagship.app import exposing  # loaded while it was connected
+        from tagship.ship import changing, loading
         from tagship.ship.shipment import Made
 
         for survey in fleet.surveys.values():
@@ -141,7 +142,8 @@ class OnStage:
         live = loading.live_manifests(fleet, packed)
         shipment = replace(packed, known={m.digest: m for m in live.values()}.get)
         news.urls = url_changes(next(iter(live.values()), None), shipment.manifest)
-        tell = self._with_urls(news.urls)
+        exposed = exposing.since(self.project.root, config.site, live, fleet.surveys, shipment.manifest)
+        tell = self._with_urls(news.urls, exposed)
         self._warn(tag, config, fleet)
         made = Made(by=owner(), at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"))
         hooks = self._hooks()
@@ -298,13 +300,14 @@ class OnStage:
 
         return notify.secret_urls(self.project.config.notify)
 
-    def _with_urls(self, urls: UrlChanges) -> Listener:
-        """The listener, told with the plan which URLs it adds, changes and takes away."""
+    def _with_urls(self, urls: UrlChanges, exposed: Mapping[str, Any] | None = None) -> Listener:
+        """The listener, told with the plan which URLs it adds, changes and takes away, and what else it shows."""
         changes = asdict(urls)
+        more = {"exposed": exposed} if any((exposed or {}).values()) else {}
 
         def tell(event: Event) -> None:
             if event.name == "plan" and "leg" not in event.data:
-                event = Event(event.name, event.host, {**event.data, "urls": changes})
+                event = Event(event.name, event.host, {**event.data, "urls": changes, **more})
             self.listener(event)
 
         return tell

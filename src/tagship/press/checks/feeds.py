@@ -7,10 +7,11 @@ import xml.etree.ElementTree as etree
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+from tagship.press.checks.identities import ATOM as _ATOM
+from tagship.press.checks.identities import may_be_hostile
 from tagship.press.checks.page import Page, Place
 from tagship.press.checks.site import Answer, Remark, Site
 
-_ATOM = "{http://www.w3.org/2005/Atom}"
 _FEED_REQUIRED = ("id", "title", "updated")
 _ENTRY_REQUIRED = ("id", "title", "updated")
 _TOP = Place(1, 1)
@@ -22,7 +23,7 @@ def check(site: Site) -> Iterator[Remark]:
         if not name.endswith((".xml", ".atom")):
             continue
         file = Page(name, f"/{name}", (site.folder / name).read_text(encoding="utf-8", errors="replace"))
-        if _may_be_hostile(file.text):
+        if may_be_hostile(file.text):
             yield Remark(file, _TOP, "feed", "declares a document type, which no feed needs")
             continue
         try:
@@ -33,10 +34,6 @@ def check(site: Site) -> Iterator[Remark]:
             continue
         if root.tag == f"{_ATOM}feed":
             yield from _Feed(site, file, root).remarks()
-
-
-def _may_be_hostile(text: str) -> bool:
-    return "<!DOCTYPE" in text[:2000].upper()
 
 
 class _Feed:
