@@ -17,9 +17,9 @@ from tagship.press.markup.quick import Quick
 from tagship.press.markup.shortcodes import Calls
 
 PIECES = st.sampled_from(
-    "* ** *** _ __ ` `` ``` ~~~ \\ \\* [ ] ( ) ![ ][ ]( ][r] [r] [r]:x [^n] [^n]: < > </ <b> <div> </div> <!-- --> "
+    "* ** *** _ __ ` `` ``` ~~~ \\ \\* [ ] ( ) ![ ][ ]( ][r] [r] [r]:x [^n] [^n]: < > </ <b> <div> </div> <!-- --> "  # noqa: SIM905
     "<http://a.b> <a@b.c> & &amp; &#38; ' \" '' -- --- ... << >> # ## === --- * * * - + 1. 2) > : | |- {#i} {.c} "
-    "!!! [TOC] *[ABC]: ABC a b word é ſ K 0 90s \u2028 \t \x02 \x03 $ $$ ~ ^ = + {{ }}".split(" ")  # noqa: SIM905 - a list a person can read
+    "!!! [TOC] *[ABC]: ABC a b word é ſ K 0 90s \u2028 \t \x02 \x03 $ $$ ~ ^ = + {{ }}".split(" ")
 )
 GAPS = st.sampled_from(
     ["", "", " ", " ", "  ", "    ", "\n", "\n", "  \n", "\n\n", "\n    ", "\n  ", "\n> ", "\n- ", "\r\n"]
