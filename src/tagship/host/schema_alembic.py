@@ -46,7 +46,7 @@ class Adapter:
         event.listen(Engine, "engine_connect", self._settle)
         event.listen(Engine, "begin", _begin)
 
-    def _settle(self, connection: Any) -> None:
+    def _settle(self, connection: Any, *_: Any) -> None:
         raw, vendor = connection.connection.dbapi_connection, connection.dialect.name
         if vendor == "sqlite":
             raw.isolation_level = None  # else the driver begins no transaction before DDL: see `_begin`
