@@ -25,14 +25,20 @@ _FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_con
 class Postgres:
     """A server that runs; every role may do everything, and nobody needs a password."""
 
-    def __init__(self, programs: Path, folder: Path) -> None:
+    def __init__(self, programs: Path, folder: Path, listen: str = "") -> None:
         self.programs = programs
         self.folder = folder
         """Where its socket is, open to everybody on this machine."""
+        self.listen = listen
+        """The address at which it listens too, where it does."""
 
     def url(self, database: str) -> str:
         """Where a database is, as libpq, SQLAlchemy and yoyo all read it."""
         return f"postgresql://{USER}@/{database}?host={self.folder}"
+
+    def url_from_afar(self, database: str) -> str:
+        """Where a database is for who is on the network of `listen`."""
+        return f"postgresql://{USER}@{self.listen}/{database}"
 
     def create(self, database: str, template: str = "template0") -> str:
         """Make a database, empty or a copy; gives its `url`. One of that name goes first."""
@@ -73,8 +79,11 @@ def programs() -> Path | None:
 
 
 @contextmanager
-def server() -> Iterator[Postgres]:
-    """A server for as long as the block lasts. It refuses to run as root: then it is nobody's."""
+def server(listen: str = "") -> Iterator[Postgres]:
+    """A server for as long as the block lasts. It refuses to run as root: then it is nobody's.
+
+    `listen` is an address of this machine where its /24 may come in, too.
+    """
     found = programs()
     if found is None:
         raise FileNotFoundError(PACKAGE)
@@ -83,8 +92,8 @@ def server() -> Iterator[Postgres]:
     for path in (top, folder):
         path.mkdir(exist_ok=True)
         path.chmod(0o755)
-    made = Postgres(found, folder)
-    chosen = (*_FAST, f"unix_socket_directories={folder}", "listen_addresses=")
+    made = Postgres(found, folder, listen)
+    chosen = (*_FAST, f"unix_socket_directories={folder}", f"listen_addresses={listen}")
     settings = [word for setting in chosen for word in ("-c", setting)]
     try:
         owner = None
@@ -93,6 +102,9 @@ def server() -> Iterator[Postgres]:
             for path in (top, folder):
                 os.chown(path, owner, -1)
         _as(owner, [found / "initdb", "-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "-N", "-D", data])
+        if listen:
+            with (data / "pg_hba.conf").open("a") as rules:
+                rules.write(f"host all all {listen}/24 trust\n")
         with (top / "log").open("wb") as log:
             argv = [found / "postgres", "-D", data, *settings]
             process = subprocess.Popen(

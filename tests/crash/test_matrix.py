@@ -103,7 +103,7 @@ def test_chance_is_the_same_in_a_replay(tmp_path: Path) -> None:
 def test_the_lines_are_json(tmp_path: Path) -> None:
     """`--json` tells of each row its name, counts and seed, and what it waits for."""
     done = subprocess.run(
-        [sys.executable, "-m", "crash", "--only", "irreversible-down", "--seed", "3", "--json"],
+        [sys.executable, "-m", "crash", "--only", "unsigned-tag", "--seed", "3", "--json"],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (HERE / "tests", HERE)))},
         capture_output=True,
@@ -111,12 +111,12 @@ def test_the_lines_are_json(tmp_path: Path) -> None:
         check=True,
     )
     assert json.loads(done.stdout) == {
-        "fault": "irreversible-down",
+        "fault": "unsigned-tag",
         "points": 0,
         "repetitions": 0,
         "violations": 0,
         "seed": 3,
-        "waits_for": "schema",
+        "waits_for": "signed tags",
     }
 
 

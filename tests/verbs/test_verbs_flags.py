@@ -136,6 +136,7 @@ def test_a_host_flag_is_refused_in_json_too(live: Project) -> None:
         ("fab", "plan", "--limit", "web1"),
         ("fab", "status", "--limit", "web1"),
         ("fab", "releases", "--limit", "web1"),
+        ("fab", "migrations", "--limit", "web1"),
         ("fab", "history", "--limit", "web1"),
         ("fab", "verify", "--limit", "web1"),
         ("fab", "start", "--limit", "web1"),

@@ -73,7 +73,7 @@ class Rehearsal(Program):
         for name in self.adapter.databases():
             tables = sorted({table for table, _ in self.adapter.look(name, _catalog)})
             if tables:
-                tables = [table for table in tables if table not in _MEMORY] or tables
+                tables = [table for table in tables if table not in self.adapter.bookkeeping] or tables
                 what = "the database {} isn't empty: it has {}".format(name, ", ".join(tables[:3]))
                 raise Told(what, "give it one that nobody needs, with nothing in it")
 
@@ -91,20 +91,20 @@ class Rehearsal(Program):
             self._moved(name, step, self.adapter.up)
         seconds: dict[str, list[float]] = {step: [] for step in again}
         place = self._place(name)
-        before = schema_of(place)
+        before = schema_of(place, self.adapter.bookkeeping)
         for step in again:
             seconds[step].append(self._moved(name, step, self.adapter.up))
-        above = schema_of(place)
+        above = schema_of(place, self.adapter.bookkeeping)
         for step in back:
             seconds[step].append(self._moved(name, step, self.adapter.down))
-        left = difference_of(before, schema_of(place))
+        left = difference_of(before, schema_of(place, self.adapter.bookkeeping))
         for step in again if not left else ():  # what is left would stand in its way
             seconds[step].append(self._moved(name, step, self.adapter.up))
         return {
             "name": name,
             "steps": [{"id": step, "seconds": seconds.get(step, []), "why": code[step]["why"]} for step in pending],
             "left": left,
-            "again": difference_of(above, schema_of(place)) if not left else [],
+            "again": difference_of(above, schema_of(place, self.adapter.bookkeeping)) if not left else [],
         }
 
     def _moved(self, name: str, step: str, move: Callable[[str, str], None]) -> float:
@@ -282,23 +282,15 @@ def _quoted(name: str) -> str:
     return '"{}"'.format(name.replace('"', '""'))
 
 
-_MEMORY = (
-    "django_migrations",
-    "django_migrations_id_seq",
-    "alembic_version",
-    "_yoyo_log",
-    "_yoyo_migration",
-    "_yoyo_version",
-    "yoyo_lock",
-)
-"""Where the kinds themselves keep what is applied: these tables come with the first step, and stay."""
+def schema_of(place: Database, own: set[str]) -> list[str]:
+    """The schema, a line each; the columns of a table by their names, for one that comes again stands last.
 
-
-def schema_of(place: Database) -> list[str]:
-    """The schema, a line each; the columns of a table by their names, for one that comes again stands last."""
+    `own` are the kind's own tables, where it keeps what is applied: they come with the first step, and stay.
+    """
     if place.vendor == "sqlite":
-        return _sqlite_schema(place.name)
-    without = ["--exclude-table={}".format(name) for name in _MEMORY]
+        return _sqlite_schema(place.name, own)
+    hidden = sorted(own) + [name + "_id_seq" for name in sorted(own)]
+    without = ["--exclude-table={}".format(name) for name in hidden]
     text = tool(place, "pg_dump", "--schema-only", "--no-owner", "--no-privileges", *without, place.name)
     found: list[str] = []
     inside: Optional[list[str]] = None
@@ -317,14 +309,14 @@ def schema_of(place: Database) -> list[str]:
     return found
 
 
-def _sqlite_schema(path: str) -> list[str]:
+def _sqlite_schema(path: str, own: set[str]) -> list[str]:
     """By its own tables: the text that made a table says also how it came about."""
     found = []
     with closing(sqlite3.connect(path)) as connection:
         tables = connection.execute(
             "SELECT name, type, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite~_%' ESCAPE '~'"
         )
-        for name, kind, sql in sorted(row for row in tables.fetchall() if row[0] not in _MEMORY):
+        for name, kind, sql in sorted(row for row in tables.fetchall() if row[0] not in own):
             if kind != "table":
                 found.append("{} {}: {}".format(kind, name, sql))
                 continue
