@@ -17,11 +17,11 @@ if TYPE_CHECKING:  # their text stands before this one
     from tagship.host.schema_tables import (
         CATALOG,
         Query,
-        catalog,
         difference,
         facts_of,
         loss_of,
         sessions_of,
+        shape,
         sizes_of,
     )
 
@@ -208,16 +208,18 @@ class Program:
     def move(self, question: dict[str, Any]) -> dict[str, Any]:
         """Apply or reverse one step; what it made and dropped by the database's own word."""
         database, step = question["database"], question["step"]
-        before = self.adapter.look(database, catalog)
+        source = next((one for one in self.adapter.steps(database) if one["id"] == step), None)
+        before = self.adapter.look(database, shape)
         began = time.monotonic()
         (self.adapter.down if question["down"] else self.adapter.up)(database, step)
         seconds = round(time.monotonic() - began, 3)
-        after = self.adapter.look(database, catalog)
+        after, vendor = self.adapter.look(database, lambda *at: (shape(*at), at[0]))
+        up, down = ("drops", "adds") if question["down"] else ("adds", "drops")
         own = self.adapter.bookkeeping
-        adds, drops = (
-            [row for row in found if row[0] not in own]
-            for found in (difference(after, before), difference(before, after))
-        )
+        told: dict[str, Any] = dict(source or {up: [], down: []})
+        adds = difference(vendor, after, before, told[up])
+        drops = difference(vendor, before, after, told[down])
+        adds, drops = ([row for row in found if row[0] not in own] for found in (adds, drops))
         return {"seconds": seconds, "adds": adds, "drops": drops}
 
     def sessions(self, question: dict[str, Any]) -> dict[str, Any]:

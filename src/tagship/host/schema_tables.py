@@ -7,25 +7,28 @@ from __future__ import annotations
 
 import re
 import time
-from typing import Any, Callable
+from typing import Any, Callable, Dict, Tuple
 
 Query = Callable[[str], "list[tuple[Any, ...]]"]
 """Runs one statement without parameters, and gives its rows."""
 
+Shape = Dict[str, Tuple[int, Dict[str, int]]]
+"""Tables by name, each with a number of its own and those of its columns: a rename keeps them."""
+
 CATALOG = {
     "postgresql": (
         "SELECT CASE WHEN c.relnamespace = current_schema()::regnamespace THEN c.relname"
-        " ELSE n.nspname || '.' || c.relname END, a.attname"
+        " ELSE n.nspname || '.' || c.relname END, a.attname, c.oid::bigint, a.attnum"
         " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
         " LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"
         " WHERE c.relkind IN ('r', 'p') AND n.nspname <> 'information_schema' AND left(n.nspname, 3) <> 'pg_'"
     ),
     "sqlite": (
-        "SELECT m.name, c.name FROM sqlite_master m, pragma_table_info(m.name) c"
+        "SELECT m.name, c.name, m.rootpage, c.cid FROM sqlite_master m, pragma_table_info(m.name) c"
         " WHERE m.type = 'table' AND substr(m.name, 1, 7) <> 'sqlite_'"
     ),
 }
-"""Every table and column, by the database's own word."""
+"""Every table and column, by the database's own word, each with its number."""
 _DEFAULTS = {
     "postgresql": (
         "SELECT pg_get_expr(d.adbin, d.adrelid), format_type(a.atttypid, a.atttypmod) FROM pg_attribute a"
@@ -41,14 +44,40 @@ _OFTEN = 0.05  # seconds
 
 def catalog(vendor: str, query: Query) -> set[tuple[str, str]]:
     """Every table and column there is; nothing for a database that we can't ask."""
-    return {(str(table), str(column)) for table, column in query(CATALOG[vendor])} if vendor in CATALOG else set()
+    return {(table, column) for table, (_, columns) in shape(vendor, query).items() for column in columns}
 
 
-def difference(more: set[tuple[str, str]], less: set[tuple[str, str]]) -> list[list[Any]]:
-    """`[table, None]` of tables and `[table, column]` of columns that only `more` has."""
-    known = {table for table, _ in less}
-    gone = {(table, None if table not in known else column) for table, column in more - less}
-    return [list(one) for one in sorted(gone, key=lambda one: (one[0], one[1] or ""))]
+def shape(vendor: str, query: Query) -> Shape:
+    """The same, with their numbers."""
+    found: Shape = {}
+    for table, column, number, place in query(CATALOG[vendor]) if vendor in CATALOG else ():
+        columns = found.setdefault(str(table), (int(number), {}))[1]
+        if column is not None:
+            columns[str(column)] = int(place)
+    return found
+
+
+def difference(vendor: str, more: Shape, less: Shape, told: list[list[Any]]) -> list[list[Any]]:
+    """`[table, None]` of tables and `[table, column]` of columns that only `more` has. What was renamed it has not.
+
+    SQLite gives a number anew, and another one to a table that is written anew: there what the step's source tells
+    (`told`) is no rename in any case.
+    """
+    names = {number: table for table, (number, _) in less.items()}
+    sure = vendor != "sqlite"
+    found: list[list[Any]] = []
+    for table, (number, columns) in sorted(more.items()):
+        old = None if sure else less.get(table)
+        if old is None and number in names and (sure or [table, None] not in told):
+            old = less[names[number]]
+        if old is None:
+            found.append([table, None])
+            continue
+        for column, place in sorted(columns.items()):
+            renamed = any(place == was and (sure or name not in columns) for name, was in old[1].items())
+            if not (renamed and (sure or [table, column] not in told)) and (sure or column not in old[1]):
+                found.append([table, column])
+    return found
 
 
 def quoted(name: str) -> str:
@@ -67,7 +96,7 @@ def literal(value: Any) -> str:
 
 def sizes_of(tables: set[str], vendor: str, query: Query) -> dict[str, dict[str, Any]]:
     """`{table: {rows, bytes}}` of those that are there: estimated or counted; SQLite tells only of its whole file."""
-    there = {table for table, _ in catalog(vendor, query)}
+    there = set(shape(vendor, query))
     found = {}
     for table in sorted(tables & there):
         name = literal(quoted(table))

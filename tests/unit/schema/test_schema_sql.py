@@ -122,3 +122,20 @@ def test_a_command_that_fails_is_told_with_its_status(tmp_path: Path) -> None:
         pytest.raises(Told, match=r"`python move\.py up 1` failed: exit status 3"),
     ):
         program.up()
+
+
+@pytest.mark.parametrize("vendor", ["postgresql", "sqlite"])
+def test_what_was_renamed_was_not_added(tmp_path: Path, request: pytest.FixtureRequest, vendor: str) -> None:
+    """Its rows go nowhere on the way down. A column in another's place, and a table made anew, are new though."""
+    url = {"MAIN_URL": f"sqlite:///{tmp_path}/main.db"}
+    if vendor == "postgresql":
+        url = {"MAIN_URL": request.getfixturevalue("postgres").create("files")}
+    files = {
+        "0003.rename.sql": "ALTER TABLE polls RENAME COLUMN votes TO score; ALTER TABLE polls RENAME TO surveys;",
+        "0004.other.sql": "ALTER TABLE surveys DROP COLUMN score; ALTER TABLE surveys ADD COLUMN place integer;",
+        "0005.anew.sql": "CREATE TABLE anew (id integer); DROP TABLE surveys;",
+    }
+    with asked(tmp_path, projects.sql({**FILES, **files}), SQL, url) as program:
+        done = program.up()
+    assert [one["adds"] for one in done[2:]] == [[], [["surveys", "place"]], [["anew", None]]]
+    assert done[4]["drops"] == [["surveys", None]]
