@@ -131,6 +131,7 @@ class Summary:
             "release": result["release"],
             "before": result["previous"],
             "digest": result.get("digest"),
+            "schema": (result.get("schema") or {}).get("words"),
             "took": took,
         }
         yield "| | |"

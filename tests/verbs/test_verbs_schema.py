@@ -192,6 +192,9 @@ def test_an_irreversible_step_is_refused_on_the_way_down(fresh: Migrated) -> Non
     older = project.told("fab", "deploy", "--tag", "v1.0.0")
     assert older.result["exit"] == 3
     assert "has no such step" in str(older.error)
+    ok(project.told("fab", "deploy", "--tag", "v1.0.0", "--keep-schema"))
+    assert project.current is not None
+    assert project.current.endswith("-v1.0.0")
 
 
 def test_a_client_that_dies_while_it_migrates_is_outlived_by_the_step(fresh: Migrated) -> None:

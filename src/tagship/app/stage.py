@@ -70,14 +70,15 @@ class OnStage:
     away: Mapping[str, str] = field(default_factory=dict)
     """The other hosts of the stage, each with the flag that leaves it alone: `--skip` or `--limit`."""
 
-    def deploy(self, tag: str | None, *, dry: bool = False, wait: float = 0) -> Outcome:
+    def deploy(self, tag: str | None, *, dry: bool = False, wait: float = 0, keep_schema: bool = False) -> Outcome:
         """Put `tag` (the newest version tag when None) live on every host; `dry` stops once the plan is told.
 
-        `wait` is seconds to queue for locks that others hold. Raises, with nothing changed, `TagRefused`,
+        `wait` is seconds to queue for locks that others hold; `keep_schema` leaves steps up that are applied and that
+        the tag doesn't have. Raises, with nothing changed, `TagRefused`,
         `ConfigError`, `ContentError`, `BundleRefused`, `CommandFailed`, `HostRefused`, `Refused`, `Locked`,
         `StalePlan`; what failed later is the outcome's `error`.
         """
-        return self._announced("deploy", dry, lambda news: self._deploy(tag, dry, wait, news))
+        return self._announced("deploy", dry, lambda news: self._deploy(tag, dry, wait, news, keep=keep_schema))
 
     def plan_staged(self, tag: str | None, *, sql: bool = False) -> Outcome:
         """Stage `tag`, tell what it would do to the schema and what follows, and take the staging away again.
@@ -88,7 +89,16 @@ class OnStage:
 
         return self._deploy(tag, False, 0, _News(), teller(self.listener, sql=sql))
 
-    def _deploy(self, tag: str | None, dry: bool, wait: float, news: _News, seen: Seen | None = None) -> Outcome:
+    def _deploy(
+        self,
+        tag: str | None,
+        dry: bool,
+        wait: float,
+        news: _News,
+        seen: Seen | None = None,
+        *,
+        keep: bool = False,
+    ) -> Outcome:
         root = self.project.root
         chosen = tags.resolve(root, tag)
         news.tag = chosen.name
@@ -104,7 +114,7 @@ class OnStage:
             packed = Packed(root, chosen, config, self.listener).shipment()
 
             def ship() -> Outcome:
-                return self._ship(chosen, packed, config, fleet, dry, news, seen)
+                return self._ship(chosen, packed, config, fleet, dry, news, seen, keep)
 
             outcome = self._in_turn(fleet, wait, ship)
             news.outcome = outcome
@@ -131,10 +141,12 @@ class OnStage:
         dry: bool,
         news: _News,
         seen: Seen | None,
+        keep: bool,
     ) -> Outcome:
         """Deploy what was packed to a fleet as its last survey found it."""
         from tagship.app import exposing  # loaded while it was connected
         from tagship.ship import changing, loading
+        from tagship.ship.migrations.descent import Wish
         from tagship.ship.shipment import Made
 
         for survey in fleet.surveys.values():
@@ -146,8 +158,17 @@ class OnStage:
         tell = self._with_urls(news.urls, exposed)
         self._warn(tag, config, fleet)
         made = Made(by=owner(), at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"))
-        hooks = self._hooks()
-        return changing.deploy(fleet, self.stage, shipment, tell, made=made, hooks=hooks, dry=dry, seen=seen)
+        return changing.deploy(
+            fleet,
+            self.stage,
+            shipment,
+            tell,
+            made=made,
+            hooks=self._hooks(),
+            dry=dry,
+            seen=seen,
+            wish=Wish(keep=keep),
+        )
 
     def _in_turn(self, fleet: Fleet, wait: float, work: Callable[[], Outcome]) -> Outcome:
         return waiting.in_turn(fleet, wait, self.listener, work)
@@ -171,7 +192,7 @@ class OnStage:
     def _rollback(self, to: str | None, dry: bool, wait: float, news: _News, schema: Mapping[str, bool]) -> Outcome:
         with self._connect(self.project.config.app, "rollback", to=to) as fleet:
             from tagship.ship import changing, loading  # loaded meanwhile
-            from tagship.ship.migrations.going_down import Wish
+            from tagship.ship.migrations.descent import Wish
 
             news.tag = to
             limits, wish = self.project.config.app.schema_limits, Wish(**schema)

@@ -18,7 +18,8 @@ from tagship.ship.fleet import Fleet, raise_all
 from tagship.ship.hooks import NO_HOOKS, Hooks
 from tagship.ship.loading import feed_of, fit
 from tagship.ship.migrations.asking import await_settled
-from tagship.ship.migrations.going_down import NO_WISH, Wish, going_down
+from tagship.ship.migrations.descent import NO_WISH, Wish
+from tagship.ship.migrations.going_down import going_down
 from tagship.ship.migrations.guards import warnings
 from tagship.ship.migrations.plan import MOVING
 from tagship.ship.migrations.schema import Look
@@ -56,12 +57,14 @@ def deploy(
     dry: bool = False,
     grace: float = GRACE,
     seen: Seen | None = None,
+    wish: Wish = NO_WISH,
 ) -> Outcome:
     """Make `shipment` live on every host, or put everything back; `dry` stops once the plan is told.
 
     `hooks` are the project's own. `grace` is seconds that steps under way may still take once the deploy has failed
     or was interrupted. With `seen` it only stages, looks at the schema, tells that of what would follow, and takes
-    the staging away. Raises, with nothing changed, `HostRefused`, `Refused`, `Locked`, `StalePlan`, `Interrupted`.
+    the staging away. `wish` says whether applied steps that it lacks may stay up. Raises, with nothing changed,
+    `HostRefused`, `Refused`, `Locked`, `StalePlan`, `Interrupted`.
     """
     await_schema(fleet, stage, shipment.app.schema_limits, listener)
     refuse_locked(fleet)
@@ -84,7 +87,7 @@ def deploy(
         if route is None or plan.release is None:
             raise LookupError("a plan with an outline has a route")
         looks = {release: Look.from_json(release, answer, host=route.host) for release, answer in answers.items()}
-        second = plan_onward(surveys, shipment, facts, service, plan.release, looks)
+        second = plan_onward(surveys, shipment, facts, service, plan.release, looks, wish)
         _tell_second(second, looks[plan.release], listener)
         if seen is not None:
             seen(fleet, route.host, looks[plan.release])

@@ -10,12 +10,14 @@ from tagship.config import App, Argv
 from tagship.errors import Refused
 from tagship.ship import heal, layout
 from tagship.ship.hooks import Change
+from tagship.ship.migrations.descent import KEEP, NO_WISH, Wish
 from tagship.ship.migrations.guards import refuse_up
 from tagship.ship.migrations.plan import (
     Route,
     left_by_the_dead,
     plan_look,
     plan_settle_schema,
+    plan_stay,
     plan_unknown,
     plan_up,
 )
@@ -93,10 +95,12 @@ def plan_onward(
     service: Service,
     release: str,
     looks: Mapping[str, Look],
+    wish: Wish = NO_WISH,
 ) -> Plan:
     """The second leg of a deploy: up, and live; `looks` are what the databases looked like to each release's code.
 
-    Raises `Refused` for what a migration must not begin with.
+    With a `wish` to keep the schema, steps that are applied and that the release doesn't have stay up. Raises
+    `Refused` for what a migration must not begin with.
     """
     route = route_of(shipment.app, stage, surveys)
     if route is None:
@@ -104,12 +108,14 @@ def plan_onward(
     look, dead = looks[release], [looks[name] for name in looks if name != release]
     settled = plan_settle_schema(look, dead, route)
     going = [(name, id) for step in settled.steps for name, id in step.args["steps"]]
-    refuse_up(look, route.host, settled=going)
+    staying = [pair for pair in look.strange if wish.keep and pair not in going]
+    refuse_up(look, route.host, settled=(*going, *staying))
     change = change_of("deploy", surveys, stage, release, shipment.tag)
     up = plan_up(look, route)
     live = plan_live(surveys, stage, service, change, _runs(shipment, stage, surveys))
     words = f"{release} migrates {len(look.pending)} steps on" if up.steps else f"the schema is that of {release} on"
-    return plan_of("deploy", stage.name, surveys, release, (settled, up, *live), words, tag=shipment.tag)
+    phases = (settled, up, *live, plan_stay(release, staying, route, KEEP))
+    return plan_of("deploy", stage.name, surveys, release, phases, words, tag=shipment.tag)
 
 
 def route_of(app: App, stage: Stage, surveys: Mapping[str, HostSurvey]) -> Route | None:

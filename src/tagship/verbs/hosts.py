@@ -26,7 +26,16 @@ _SUMMARY = {"summary": console.SUMMARY}
 _WAIT = {"wait": console.WAIT}
 
 
-@task(help={**HELP, **SKIP, **_TAG, **_SUMMARY, **_WAIT})
+@task(
+    help={
+        **HELP,
+        **SKIP,
+        **_TAG,
+        **_SUMMARY,
+        **_WAIT,
+        "keep_schema": "leave steps up that are applied and that the tag doesn't have",
+    }
+)
 def deploy(
     context: Context,
     stage: str = LOCAL_STAGE,
@@ -35,13 +44,15 @@ def deploy(
     skip: str = "",
     wait: str = "",
     summary: str = "",
+    keep_schema: bool = False,
     json: bool = False,
 ) -> None:
     """Put a tag live on every host of a stage."""
     dry, page = is_dry(context), console.summary_of(summary, "deploy", stage)
 
     def work(fleet: OnStage, _report: Report) -> Outcome:
-        return fleet.deploy(tag or None, dry=dry, wait=console.duration("--wait", wait))
+        seconds = console.duration("--wait", wait)
+        return fleet.deploy(tag or None, dry=dry, wait=seconds, keep_schema=keep_schema)
 
     on_stage(context, json, stage, limit, work, page, skip=skip)
 

@@ -13,7 +13,7 @@ from unit.ship.fleets import APP, Lab, lab
 
 from tagship.config import Argv, Schema
 from tagship.errors import Degraded, Locked, Refused, Restored
-from tagship.ship.migrations.going_down import Wish
+from tagship.ship.migrations.descent import Wish
 from tagship.ship.outcome import Outcome
 
 Row = dict[str, Any]
@@ -235,6 +235,19 @@ def test_an_older_tag_is_refused_while_the_schema_is_newer() -> None:
     assert "fab rollback" in refused(made, "v1").cure
 
 
+def test_steps_that_the_tag_does_not_have_stay_where_that_was_said() -> None:
+    """An app that was taken out leaves its steps behind: said once, and neither deploys nor rollbacks mind it."""
+    made = up_to(fleet(), "v1", "v2")
+    base(made).code["v2.1"] = code(FIRST)
+    assert "--keep-schema leaves it up on purpose" in refused(made, "v2.1").cure
+    outcome = made.deploy("v2.1", wish=KEEP)
+    assert (outcome.outcome, outcome.row()["schema"]["kept"]) == ("live", [["default", "0002", "--keep-schema"]])
+    base(made).code["v2.2"] = code(FIRST, THIRD)
+    assert made.deploy("v2.2").outcome == "live"
+    assert made.rollback().outcome == "live"
+    assert base(made).state()["default"] == ["0001", "0002"]
+
+
 def test_what_should_be_known_is_warned_about_with_its_size() -> None:
     """Long locks, no way back, no transaction, and what running code may still use."""
     fourth = step(
@@ -368,6 +381,17 @@ def test_a_down_that_fails_halfway_stops_and_says_where_it_stands() -> None:
     assert "fab rollback --stage production --to 0001-v1" in error(outcome).cure
     assert made.rollback("0001-v1").outcome == "live"
     assert base(made).state()["default"] == ["0001"]
+
+
+def test_a_rollback_to_a_newer_release_never_lacks_its_steps() -> None:
+    """It goes down only: what has to go up is a deploy's work."""
+    made = up_to(fleet(), "v1", "v2")
+    made.rollback()
+    forget(made)
+    with pytest.raises(Refused, match="needs steps that aren't applied") as caught:
+        made.rollback("v2")
+    assert caught.value.tail == ("default/0002",)
+    untouched(made)
 
 
 def test_nothing_is_reversed_that_nobody_here_has_code_for() -> None:

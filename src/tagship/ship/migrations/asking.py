@@ -64,10 +64,12 @@ def plan_descent(fleet: Fleet, host: str, target: str, *, drop: bool) -> Descent
 def _source(fleet: Fleet, host: str, target: str) -> Look:
     """The look of the newest release whose heads are what is applied: current first, for mostly it is that.
 
-    Where a down stopped halfway there is none; then that of the newest whose code has all that is applied.
+    Where a down stopped halfway there is none; then that of the newest whose code has all that is applied, or all but
+    what was kept on purpose.
     """
     unknown: tuple[Pair, ...] = ()
-    larger: Look | None = None
+    larger: list[Look] = []
+    beside: list[Look] = []
     for release in candidates(fleet.surveys[host]):
         try:
             found = look(fleet, host, release.id)
@@ -77,12 +79,14 @@ def _source(fleet: Fleet, host: str, target: str) -> Look:
             continue  # its virtualenv may be half removed; another may do
         if found.is_the_applied_state:
             return found
-        if found.unknown:
-            unknown = unknown or found.unknown
+        if not found.unknown:
+            larger.append(found)
+        elif not (strange := found.strange):
+            beside.append(found)
         else:
-            larger = larger or found
-    if larger is not None:
-        return larger
+            unknown = unknown or strange
+    if larger or beside:
+        return (*larger, *beside)[0]
     raise descent.no_source(target, unknown)
 
 

@@ -13,6 +13,19 @@ _KEEP_CURE = f"{KEEP} goes back with the code alone: then it must get on with th
 
 
 @dataclass(frozen=True)
+class Wish:
+    """What was asked for: at most one of the two."""
+
+    keep: bool = False
+    """The schema stays as it is."""
+    drop: bool = False
+    """Rows may go with the tables and columns that hold them."""
+
+
+NO_WISH = Wish()
+
+
+@dataclass(frozen=True)
 class Descent:
     """The steps that a rollback reverses."""
 
@@ -41,8 +54,14 @@ def known_heads(target: str, heads: Mapping[str, tuple[str, ...] | None]) -> Non
 def descent(source: Look, target: Look, *, drop: bool) -> Descent:
     """What is applied and `target`'s code doesn't have.
 
-    `source` is of the release whose heads are the applied state. Raises `Refused` where a step can't be reversed.
+    `source` is of the release whose heads are the applied state. Raises `Refused` where a step can't be reversed, and
+    where `target` would have to go up.
     """
+    lacking = missing(source, target)
+    if lacking:
+        what = f"{target.release} needs steps that aren't applied"
+        cure = "fab deploy --tag, with its tag, applies them first"
+        raise Refused(what, where=target.release, cure=cure, tail=[name_of(pair) for pair in lacking])
     steps = above(source, target)
     reasons = []
     for name, id in steps:
@@ -69,6 +88,16 @@ def above(source: Look, target: Look) -> tuple[Pair, ...]:
             raise Refused(f"{target.release} doesn't have the database", where=database.name, cure=_KEEP_CURE)
         applied = {step.id for step in database.applied} - {step.id for step in theirs.migrations}
         found += [(database.name, step.id) for step in reversed(database.migrations) if step.id in applied]
+    return tuple(found)
+
+
+def missing(source: Look, target: Look) -> tuple[Pair, ...]:
+    """Steps of `target`'s code that aren't applied, as `source` saw the databases."""
+    found: list[Pair] = []
+    for database in target.databases:
+        seen = source.database(database.name)
+        applied = {step.id for step in seen.applied} if seen is not None else set()
+        found += [(database.name, step.id) for step in database.migrations if step.id not in applied]
     return tuple(found)
 
 

@@ -8,24 +8,11 @@ from tagship.config import SchemaLimits
 from tagship.errors import HostRefused, Refused
 from tagship.ship.fleet import Fleet
 from tagship.ship.migrations import asking
-from tagship.ship.migrations.descent import KEEP, NONE, Descent, above
+from tagship.ship.migrations.descent import KEEP, NONE, Descent, Wish, above
 from tagship.ship.migrations.plan import Route, plan_down, plan_stay
 from tagship.ship.migrations.schema import name_of
 from tagship.ship.plan import Phase, phases_of
 from tagship.ship.shipment import Stage
-
-
-@dataclass(frozen=True)
-class Wish:
-    """What was asked for: at most one of the two."""
-
-    keep: bool = False
-    """The schema stays as it is."""
-    drop: bool = False
-    """Rows may go with the tables and columns that hold them."""
-
-
-NO_WISH = Wish()
 
 
 @dataclass(frozen=True)
@@ -62,7 +49,7 @@ def _staying(fleet: Fleet, route: Route, target: str, wish: Wish) -> Down:
     planned = _as_far_as_known(fleet, route.host, target)
     absent = ", ".join(fleet.away)
     why = KEEP if wish.keep else f"{absent} left alone"
-    phase = plan_stay(planned, route, why)
+    phase = plan_stay(planned.source, planned.steps, route, why)
     if wish.keep or not planned.steps:
         return Down(phases_of((phase,)))
     steps = ", ".join(name_of(pair) for pair in planned.steps)

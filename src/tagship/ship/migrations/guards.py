@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from tagship.errors import Refused, TagshipError
+from tagship.ship.migrations.descent import KEEP
 from tagship.ship.migrations.schema import Database, Look, Migration, Pair, Place, counted, name_of
 
 BIG = 100_000
@@ -30,7 +31,8 @@ class Warned:
 def refuse_up(look: Look, host: str, *, settled: Collection[Pair] = ()) -> None:
     """Raise `Refused`, naming all reasons for which `look.release` can't go up; nothing if there is none.
 
-    `settled` are applied steps of no code of this release that are reversed first: they stand against nothing.
+    `settled` are applied steps of no code of this release that are reversed first, or stay on purpose: they stand
+    against nothing.
     """
     reasons = [reason for database in look.databases for reason in _reasons(database, set(settled))]
     if len(reasons) == 1:
@@ -66,9 +68,8 @@ def _reasons(database: Database, settled: set[Pair]) -> Iterator[TagshipError]:
         yield Refused(
             f"it is applied ({who or 'not by tagship'}), and the release has no such step",
             where=name_of((database.name, id)),
-            cure="deploy a tag that has it; to go back to one from before it: fab rollback --to TAG"
-            if who
-            else "deploy a tag that has it, or reverse it with what applied it",
+            cure=f"deploy a tag that has it; {KEEP} leaves it up on purpose"
+            + ("; to go back to a release from before it: fab rollback --to TAG" if who else ""),
         )
 
 

@@ -84,8 +84,7 @@ def plan_settle_schema(look: Look, dead: Sequence[Look], route: Route) -> Phase:
     """
     steps, done = [], set[Pair]()
     for theirs in dead:
-        kept = {(d.name, step.id) for d in look.databases for step in d.applied if step.kept is not None}
-        pairs = [pair for pair in reversible_order(theirs) if pair in look.unknown and pair not in done | kept]
+        pairs = [pair for pair in reversible_order(theirs) if pair in look.strange and pair not in done]
         done.update(pairs)
         if pairs:
             args = {"release": theirs.release, "steps": _rows(pairs), "limits": dict(route.limits)}
@@ -110,12 +109,12 @@ def plan_down(descent: Descent, route: Route, surveys: Mapping[str, HostSurvey],
     return (Phase("confirm", tuple(newer), late=True), Phase("down", (down,), late=True))
 
 
-def plan_stay(descent: Descent, route: Route, why: str) -> Phase:
-    """Journal that what a rollback doesn't reverse stays up, and why."""
-    if not descent.steps:
+def plan_stay(release: str, steps: Sequence[Pair], route: Route, why: str) -> Phase:
+    """Journal that `steps`, which `release` knows or leaves alone, stay up on purpose, and why."""
+    if not steps:
         return Phase("keep the schema", ())
-    args = {"release": descent.source, "steps": _rows(descent.steps), "why": why}
-    title = f"leave {listed([name_of(pair) for pair in descent.steps])} up: {why}"
+    args = {"release": release, "steps": _rows(steps), "why": why}
+    title = f"leave {listed([name_of(pair) for pair in steps])} up: {why}"
     return Phase("keep the schema", (Step(route.host, title, "stay", args),), late=True)
 
 

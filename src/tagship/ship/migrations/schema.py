@@ -117,6 +117,12 @@ class Look:
         return tuple((database.name, id) for database in self.databases for id in database.unknown)
 
     @property
+    def strange(self) -> tuple[Pair, ...]:
+        """What is applied, not of this code, and not kept on purpose."""
+        kept = {(d.name, step.id) for d in self.databases for step in d.applied if step.kept is not None}
+        return tuple(pair for pair in self.unknown if pair not in kept)
+
+    @property
     def is_the_applied_state(self) -> bool:
         """The code's heads are what is applied: no more and no less."""
         return not self.pending and not self.unknown
