@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from unit.check_project import POST, check, of_body, short, told
 
+from browser import sample
 from tagship.errors import ConfigError, UsageError
 from tagship.press.checks.codes import CODES
 
@@ -61,6 +62,48 @@ def test_every_mistake_is_told_in_one_run(tmp_path: Path) -> None:
     }  # fmt: skip
     assert not list((tmp_path / "build").glob(".check-*"))
     assert not (tmp_path / "build/site").exists()
+
+
+def test_what_can_not_be_built_makes_no_other_finding(tmp_path: Path) -> None:
+    """Links and redirects to a text that was left out, and templates with an asset that is wrong, are well."""
+    files = {
+        "posts/2026-11-01-bad.md": "---\ntitle: [\n---\n",
+        "posts/2026-11-02-image.md": POST.replace("Hello", "Image") + "![x](/assets/no.png)\n",
+        "posts/2026-11-03-good.md": POST + "[a](2026-11-01-bad.md) [b](/2026/11/bad/) [c](/2026/11/image/)\n",
+        "site/assets/own.css": "p { background: url(no.png) }\n",
+        "site/templates/post.html": BASE
+        % '<link rel="stylesheet" href="{{ asset("own.css") }}"><h1>{{ title }}</h1>',
+    }
+    found = short(check(tmp_path, files, "  redirects: {/old/: /2026/11/image/, /older/: /nowhere/}\n"))
+    assert found == [
+        "posts/2026-11-01-bad.md:3:1 content",
+        "posts/2026-11-02-image.md:5:1 content",
+        "site/assets/own.css:1:1 content",
+        "tagship.yml:1:1 broken-link",
+    ]
+
+
+def test_a_site_with_too_much_wrong_says_that_it_looked_no_further(tmp_path: Path) -> None:
+    """Each try is a build: after some, what is told so far is to be mended first."""
+    body = "![x](/assets/no.png)\n"
+    files = {f"posts/2026-11-01-p{number:02}.md": POST.replace("Hello", str(number)) + body for number in range(40)}
+    found = check(tmp_path, {name: text.replace("title: ", "title: n") for name, text in files.items()})
+    assert {problem["code"] for problem in found} == {"content"}
+    assert found[-1]["message"] == "more than 29 files can't be built: no page was looked at"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "<div>" * 3000 + "x\n",
+        "<b>" * 500 + "x" + "</i>" * 500 + "\n",
+        "<a href='" + "x" * 90_000 + "'>x</a>\n",
+        "<p \x00 a='&#0;'>\n",
+    ],
+)
+def test_what_is_broken_on_purpose_is_told_and_breaks_nothing(tmp_path: Path, body: str) -> None:
+    """Deep, crossed, long and binary: findings, and an end."""
+    assert check(tmp_path, {"posts/2026-11-01-hello.md": POST + body})
 
 
 @pytest.mark.parametrize(
@@ -203,6 +246,12 @@ def test_sarif_is_valid_and_holds_every_finding(tmp_path: Path) -> None:
     assert moved["partialFingerprints"] == run["results"][0]["partialFingerprints"]
     with pytest.raises(UsageError, match="Is a directory"):
         check(tmp_path, files, sarif=tmp_path)
+
+
+def test_the_sample_of_the_theme_has_no_finding(tmp_path: Path) -> None:
+    """What `inv check-theme` shows to a browser passes our own checks too, contrast among them."""
+    sample.write(tmp_path)
+    assert check(tmp_path, {"tagship.yml": sample.YML}) == []
 
 
 def test_the_page_of_checks_lists_every_kind() -> None:

@@ -131,7 +131,7 @@ def _checked(project: Project, scratch: Path, wanted: Wanted, listener: Listener
     findings = [*written.findings, *built.findings, *references.check(written)]
     if built.folder is None:
         return running.finish(findings, project.site, 0)
-    site = running.site_of(built.folder, project.site, written)
+    site = running.site_of(built.folder, project.site, written, built.without)
     findings += running.of_tree(site, written, SHOWN)
     if wanted.external:
         findings += _external(project, site, written, listener)

@@ -9,9 +9,11 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+
+import msgspec
 
 from tagship import config
 from tagship.errors import ConfigError, ContentError
@@ -20,6 +22,7 @@ from tagship.press import output
 from tagship.press.build import BuildReport
 from tagship.press.checks import references, sources
 from tagship.press.checks.findings import Finding
+from tagship.press.checks.site import Without
 from tagship.press.checks.sources import Sources
 from tagship.press.templates import has_template
 
@@ -31,10 +34,14 @@ _PLAIN_PAGE = '{% extends "theme/page.html" %}\n'
 
 @dataclass(frozen=True)
 class Built:
-    """The site in `folder`, None where no part of it could be built, and what was wrong on the way."""
+    """The site in `folder`, None where no part of it could be built, and what was wrong on the way.
+
+    `without` are the texts that are not in it: that a link to one leads nowhere is no news.
+    """
 
     folder: Path | None
     findings: tuple[Finding, ...]
+    without: Without = field(default_factory=Without)
 
     @property
     def errors(self) -> int:
@@ -60,32 +67,84 @@ def build(
         shared = _shared(press.Ask(project.resolve(), settings, clock), written)
         if shared is not None:
             return shared
-
-    def attempt(root: Path, site: config.Site, number: int) -> tuple[Path, BuildReport]:
-        out = scratch / f"site.{number}"
-        return out, press.build(root, out, site, clock=clock, drafts=drafts, future=future)
-
-    found: list[Finding] = []
-    root = project
-    if written.bad:
-        root = _copy(project, scratch / "project", settings)
-        _leave_out(root, written.bad, settings)
+    attempt = _Attempt(project, scratch, settings, written)
     for number in range(MOST_TRIES):
+        out = scratch / f"site.{number}"
         try:
-            out, report = attempt(root, settings, number)
+            report = press.build(attempt.root, out, attempt.settings, clock=clock, drafts=drafts, future=future)
         except ContentError as error:
-            finding = sources.of_error(error)
-            found.append(finding)
-            if root is project:
-                root = _copy(project, scratch / "project", settings)
-            if not _leave_out(root, frozenset({finding.path}), settings):
-                return Built(None, tuple(found))
+            if not attempt.go_on_without_file(sources.of_error(error)):
+                return Built(None, tuple(attempt.found))
         except ConfigError as error:
-            found.append(_of_config(error))
-            settings = _without_redirects(settings, error)
+            if not attempt.go_on_without_redirect(error):
+                return Built(None, tuple(attempt.found))
         else:
-            return Built(out, (*found, *_warnings(report, written)))
-    return Built(None, tuple(found))
+            found = (*attempt.found, *_warnings(report, written, attempt.without))
+            return Built(out, found, attempt.without)
+    what = f"more than {MOST_TRIES - 1} files can't be built: no page was looked at"
+    return Built(
+        None, (*attempt.found, Finding(config.FILE_NAME, 1, 1, "content", what, "mend those that are told first"))
+    )
+
+
+class _Attempt:
+    """What is tried next: the project, or a copy of it without what could not be built so far."""
+
+    def __init__(self, project: Path, scratch: Path, settings: config.Site, written: Sources) -> None:
+        self.root = project
+        self.copy = scratch / "project"
+        self.settings = settings
+        self.written = written
+        self.names: set[str] = set()
+        self.found: list[Finding] = []
+        if written.bad:
+            self.leave_out(written.bad)
+
+    @property
+    def without(self) -> Without:
+        """The texts that are left out."""
+        urls = {url for url, source in self.written.by_url.items() if source.name in self.names}
+        return Without(frozenset(self.names), frozenset(urls))
+
+    def go_on_without_file(self, finding: Finding) -> bool:
+        """Note what is wrong with a file and leave it out; whether that may help."""
+        self.found.append(finding)
+        return self.leave_out(frozenset({finding.path}))
+
+    def go_on_without_redirect(self, error: ConfigError) -> bool:
+        """Note what is wrong with a redirect and leave it out; whether that may help."""
+        old = error.key.removeprefix("site.redirects.")
+        target = self.settings.redirects.get(old)
+        if target is None:
+            self.found.append(_of_config(error))
+            return False
+        if not self.without.covers(target):
+            self.found.append(_of_config(error))
+        left = {name: to for name, to in self.settings.redirects.items() if name != old}
+        self.settings = msgspec.structs.replace(self.settings, redirects=left)
+        return True
+
+    def leave_out(self, names: frozenset[str]) -> bool:
+        """Take files away from a copy; whether there was one.
+
+        Where a template goes, the theme's of that name takes its place, or else the theme's plain page; an asset
+        stays as an empty file.
+        """
+        if self.root != self.copy:
+            _copy(self.root, self.copy, self.settings)
+            self.root = self.copy
+        self.names |= names
+        there = [path for name in names if (path := self.root / name).is_file() or path.is_symlink()]
+        source = self.root / self.settings.source
+        for path in there:
+            path.unlink()
+            if path.is_relative_to(source / "assets"):
+                path.touch()
+            elif (
+                path.parent == source / "templates" and not path.name.startswith("_") and not has_template(path.name)
+            ):
+                path.write_text(_PLAIN_PAGE)
+        return bool(there)
 
 
 def _shared(ask: press.Ask, written: Sources) -> Built | None:
@@ -94,20 +153,20 @@ def _shared(ask: press.Ask, written: Sources) -> Built | None:
         report = output.bring_up_to_date(ask).report
     except (ContentError, ConfigError):
         return None
-    return Built((ask.project / output.FOLDER / output.LINK).resolve(), _warnings(report, written))
+    return Built((ask.project / output.FOLDER / output.LINK).resolve(), _warnings(report, written, Without()))
 
 
-def _warnings(report: BuildReport, written: Sources) -> tuple[Finding, ...]:
-    return tuple(references.with_column(sources.of_warning(text), written) for text in report.warnings)
+def _warnings(report: BuildReport, written: Sources, without: Without) -> tuple[Finding, ...]:
+    texts = [text for text in report.warnings if not any(name in text for name in without.names)]
+    return tuple(references.with_column(sources.of_warning(text), written) for text in texts)
 
 
-def _copy(project: Path, place: Path, settings: config.Site) -> Path:
+def _copy(project: Path, place: Path, settings: config.Site) -> None:
     """The folders that a build reads, as links to the same files where the disk allows it."""
     for folder in (settings.posts, settings.source):
         if (project / folder).is_dir():
             shutil.copytree(project / folder, place / folder, symlinks=True, copy_function=_link_or_copy)
     place.mkdir(exist_ok=True)
-    return place
 
 
 def _link_or_copy(source: str, target: str) -> None:
@@ -118,28 +177,6 @@ def _link_or_copy(source: str, target: str) -> None:
         shutil.copyfile(source, target)
 
 
-def _leave_out(root: Path, names: frozenset[str], settings: config.Site) -> bool:
-    """Take the files `names` away; whether there was one, so that another build can come further.
-
-    Where a template goes, the theme's of that name takes its place, or else the theme's plain page.
-    """
-    there = [root / name for name in names if (root / name).is_file() or (root / name).is_symlink()]
-    templates = root / settings.source / "templates"
-    for path in there:
-        path.unlink()
-        if path.parent == templates and not path.name.startswith("_") and not has_template(path.name):
-            path.write_text(_PLAIN_PAGE)
-    return bool(there)
-
-
 def _of_config(error: ConfigError) -> Finding:
     what = error.what
     return Finding(config.FILE_NAME, error.line or 1, error.column or 1, "broken-link", what, error.cure)
-
-
-def _without_redirects(settings: config.Site, error: ConfigError) -> config.Site:
-    import msgspec  # only on this way
-
-    old = error.key.removeprefix("site.redirects.")
-    left = {name: target for name, target in settings.redirects.items() if name != old}
-    return msgspec.structs.replace(settings, redirects=left if left != settings.redirects else {})

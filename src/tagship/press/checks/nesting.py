@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 
 from turbohtml import Element, Namespace
 
@@ -65,6 +66,10 @@ _SILENT = re.compile(r"<!--.*?(?:-->|\Z)|<(script|style|textarea|title|template|
 _END = re.compile(r"</([a-zA-Z][^\s/>]*)")
 
 
+MOST = 20
+"""Of elements that never close on one page, and of end tags that close nothing: the rest follows from the first."""
+
+
 def check(site: Site) -> Iterator[Remark]:
     """What doesn't close, what closes nothing, and what stands in the wrong place, on each page."""
     for page in site.pages:
@@ -90,20 +95,20 @@ def _unclosed(page: Page, closing: set[int]) -> Iterator[Remark]:
         start = location.start_tag.start_offset
         must_close = element.tag not in _MAY_STAY_OPEN and element.namespace is Namespace.HTML
         # What the parser copies to mend a crossing has the place of its original.
-        if must_close and start not in seen:
+        if must_close and start not in seen and len(seen) < MOST:
             seen.add(start)
             yield _remark(page, element, "unclosed-element", f"<{element.tag}> is never closed")
 
 
 def _stray(page: Page, closing: set[int]) -> Iterator[Remark]:
     text = _SILENT.sub(lambda match: " " * (len(match[0]) - 2) + "</" if match[1] else " " * len(match[0]), page.text)
-    for match in _END.finditer(text):
-        if match.start() not in closing:
-            line = text.count("\n", 0, match.start()) + 1
-            column = match.start() - text.rfind("\n", 0, match.start())
-            tag = f"</{match[1]}>"
-            turn = page.text.count(tag, 0, match.start()) + 1
-            yield Remark(page, Place(line, column), "stray-end-tag", f"{tag} closes nothing here", "", (tag,), turn)
+    stray = (match for match in _END.finditer(text) if match.start() not in closing)
+    for match in islice(stray, MOST):
+        line = text.count("\n", 0, match.start()) + 1
+        column = match.start() - text.rfind("\n", 0, match.start())
+        tag = f"</{match[1]}>"
+        turn = page.text.count(tag, 0, match.start()) + 1
+        yield Remark(page, Place(line, column), "stray-end-tag", f"{tag} closes nothing here", "", (tag,), turn)
 
 
 def _misplaced(page: Page, element: Element) -> Iterator[Remark]:

@@ -12,7 +12,7 @@ from tagship.press import ledger
 from tagship.press.checks import accessibility, contrast, feeds, links, nesting, placing, sources, titles, validity
 from tagship.press.checks.codes import CODES
 from tagship.press.checks.findings import Finding, kept
-from tagship.press.checks.site import Check, Site
+from tagship.press.checks.site import Check, Site, Without
 
 CHECKS: Sequence[Check] = (
     links.check,
@@ -89,6 +89,6 @@ def of_ledger(project: Path, site: Site) -> list[Finding]:
     return found
 
 
-def site_of(folder: Path, settings: config.Site, written: sources.Sources) -> Site:
+def site_of(folder: Path, settings: config.Site, written: sources.Sources, without: Without) -> Site:
     """The built tree in `folder` as checks read it."""
-    return Site(folder, settings, written.by_url, sources.aliases(written))
+    return Site(folder, settings, written.by_url, sources.aliases(written), without)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urljoin, urlsplit
 
 from tagship import config
@@ -16,6 +17,7 @@ from tagship.press.frontmatter import Source
 
 _PAGE = (".html", ".htm")
 _FORMS = (".gz", ".br")
+_DATE = re.compile(r"^\d{4}-\d{2}-\d{2}-")
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,24 @@ class Remark:
     turn: int = 1
 
 
+@dataclass(frozen=True)
+class Without:
+    """Texts that a site was built without, because something is wrong with them: their files, and their URLs as far
+    as they are known. One whose front matter can't be read is known by the end of its name only."""
+
+    names: frozenset[str] = frozenset()
+    urls: frozenset[str] = frozenset()
+
+    @cached_property
+    def slugs(self) -> frozenset[str]:
+        """The last parts of the URLs that such files would have."""
+        return frozenset(_DATE.sub("", PurePosixPath(name).stem) for name in self.names)
+
+    def covers(self, path: str) -> bool:
+        """Whether a link to `path` leads to one of them."""
+        return path in self.urls or path.strip("/").rpartition("/")[2] in self.slugs
+
+
 class Answer(Enum):
     """What becomes of a request for an address of the site."""
 
@@ -41,6 +61,7 @@ class Answer(Enum):
     REDIRECT = "redirect"
     SLASH = "slash"
     NOTHING = "nothing"
+    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +72,7 @@ class Site:
     settings: config.Site
     sources: Mapping[str, Source]
     aliases: Mapping[str, str]
+    without: Without = Without()
 
     @cached_property
     def files(self) -> frozenset[str]:
@@ -98,7 +120,7 @@ class Site:
             return Answer.REDIRECT
         if not path.endswith("/") and f"{path.removeprefix('/')}/index.html" in self.files:
             return Answer.SLASH
-        return Answer.NOTHING
+        return Answer.UNKNOWN if self.without.covers(path) else Answer.NOTHING
 
     @staticmethod
     def file_of(path: str) -> str:
