@@ -220,7 +220,7 @@ def _ill(plan: Plan, fleet: Fleet, failure: Failure, states: dict[str, HostState
         seconds=time.monotonic() - fleet.started,
         bytes_sent=fleet.bytes_sent,
         error=error,
-        schema=ledger.moved(),
+        schema=ledger.moved(ahead=True) if ledger.stands else ledger.moved(),
     )
 
 

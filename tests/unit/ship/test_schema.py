@@ -9,10 +9,12 @@ import msgspec
 import pytest
 from contract.fake import FakeSession
 from contract.fake_schema import Databases, chain, step
-from unit.ship.fleets import APP, Lab, lab
+from unit.ship.fleets import APP, MADE, Lab, lab, shipment
 
 from tagship.config import Argv, Schema
 from tagship.errors import Degraded, Locked, Refused, Restored
+from tagship.events import Event
+from tagship.ship import changing
 from tagship.ship.migrations.descent import Wish
 from tagship.ship.outcome import Outcome
 
@@ -192,6 +194,28 @@ def test_what_stays_up_is_reversed_by_a_rollback_to_what_is_live() -> None:
     assert base(made).state()["default"] == ["0001"]
     assert made.deploy("v3").outcome == "live"
     assert list(made.hosts["web1"].releases) == ["0001-v1", "0003-v3"]
+
+
+def test_a_host_that_goes_after_the_up_leaves_it_up_and_that_is_said() -> None:
+    """What can't be reversed for want of a way to it counts as it stands, not as put back."""
+    made = up_to(fleet(), "v1")
+    host = made.hosts["web1"]
+
+    def cut(event: Event) -> None:
+        made.events.append(event)
+        if event.data.get("state") == "done" and event.data["step"].startswith("up "):
+            host.reachable = False
+
+    host.die("start", 2)
+    with made.fleet() as links:
+        load = shipment("v2", app=made.app)
+        outcome = changing.deploy(links, made.stage, load, cut, made=MADE, hooks=made.hooks)
+    assert outcome.exit == 5
+    assert outcome.row()["schema"]["state"] == "ahead"
+    assert base(made).state()["default"] == ["0001", "0002"]
+    host.reachable = True
+    assert made.deploy("v2").outcome == "live"
+    assert made.deploy("v2").outcome == "unchanged"
 
 
 # --- guards

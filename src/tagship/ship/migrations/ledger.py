@@ -97,6 +97,11 @@ class Ledger:
                 self._take(verb, {}, data)
 
     @property
+    def stands(self) -> bool:
+        """Something went up and wasn't reversed."""
+        return bool(self._up)
+
+    @property
     def kept(self) -> tuple[tuple[Pair, str], ...]:
         """What stays up, with why."""
         return tuple(self._kept.items())
