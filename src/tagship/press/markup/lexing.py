@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from pygments.formatters.html import HtmlFormatter
 from pygments.lexer import Lexer, RegexLexer
-from pygments.token import Error, Whitespace, _TokenType
+from pygments.token import STANDARD_TYPES, Error, Whitespace, _TokenType
 
 from tagship.press.markup.quick.needs import may_begin
 
@@ -101,14 +100,23 @@ def _go(states: list[str], new_state: Any) -> None:
 class _Spans(dict[Any, str]):
     """The opening tag for each kind of token, "" for one without a class."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.formatter: Any = HtmlFormatter(nowrap=True)
+    def __missing__(self, asked: Any) -> str:
+        # As `HtmlFormatter` names them: without the module that it is in, which brings all styles along.
+        kind, names = asked, [_class_of(asked)]
+        while kind not in STANDARD_TYPES:
+            kind = kind.parent
+            names.insert(0, _class_of(kind))
+        classes = " ".join(names)
+        self[asked] = made = f'<span class="{classes}">' if classes else ""
+        return made
 
-    def __missing__(self, kind: Any) -> str:
-        name = self.formatter._get_css_classes(kind)
-        self[kind] = f'<span class="{name}">' if name else ""
-        return self[kind]
+
+def _class_of(kind: Any) -> str:
+    below = ""
+    while kind not in STANDARD_TYPES:
+        below = f"-{kind[-1]}{below}"
+        kind = kind.parent
+    return STANDARD_TYPES[kind] + below
 
 
 _SPANS = _Spans()
