@@ -28,7 +28,7 @@ from tagship.host.layout import Layout
 from tagship.host.litter import TRASH
 
 _TOLD = 20  # paths of one release that are told of
-_STAGING = {"survey", "lock", "sweep", "declare", "put", "tree", "venv", "furnish", "seal"}
+_STAGING = {"survey", "manifest", "holder", "lock", "sweep", "declare", "put", "tree", "venv", "furnish", "seal"}
 """Verbs that run nothing of what a release brings."""
 _LOGS = 20  # serials whose logs are kept in any case
 

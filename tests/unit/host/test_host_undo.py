@@ -74,6 +74,7 @@ def test_what_a_client_that_went_has_staged_is_not_read_again(host: Host) -> Non
     before.ask("unlock")
     before.hang_up()
     agent = host.locked()
+    agent.ask("manifest", release=one.id)  # as a deploy does
     stage_until(agent, two, "tree", one)
     shared = host.path("releases", two.id, "app", "text.txt")
     shared.chmod(0o644)
