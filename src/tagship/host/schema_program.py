@@ -261,7 +261,8 @@ def _told(error: BaseException) -> dict[str, Any]:
     traceback.print_exc()
     lines = str(error).strip().splitlines()
     name = type(error).__name__
-    return {"what": "{}: {}".format(name, lines[0]) if lines else name, "cure": "", "data": {}}
+    cure = "the release's lock must bring it" if isinstance(error, ModuleNotFoundError) else ""
+    return {"what": "{}: {}".format(name, lines[0]) if lines else name, "cure": cure, "data": {}}
 
 
 def _flush() -> None:

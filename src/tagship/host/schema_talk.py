@@ -113,12 +113,17 @@ class Talk:
 
     def answer(self) -> dict[str, Any]:
         """The answer to what was asked last."""
-        answer = json.loads(self._line())
+        line = self._line()
+        while line[:6] not in (b'{"ok":', b'{"erro'):
+            line = self._line()  # what an interpreter's own startup files print comes before all
+        answer = json.loads(line)
         if "ok" in answer:
             found: dict[str, Any] = answer["ok"]
             return found
         error = answer["error"]
-        problem = failed(mask([error["what"]], self._secrets)[0], error["cure"], self.last_words())
+        log = os.path.relpath(self._layout.command_log(self._release), self._layout.root)
+        cure = error["cure"] or "the whole output is in {} on the host".format(log)
+        problem = failed(mask([error["what"]], self._secrets)[0], cure, self.last_words())
         problem.data = error["data"]
         raise problem
 

@@ -212,13 +212,14 @@ class Warden:
         problem.what = "{} {} failed: {}".format("reversing" if down else "migrating", where, why)
         done = problem.data.get("done")
         if not partly:
-            problem.cure = problem.cure or "nothing of {} is there; mend it, tag again, deploy".format(where)
+            cures = ["nothing of {} is {}; mend it, tag again, deploy".format(where, "undone" if down else "there")]
+            problem.cure = "; ".join([*cures, *filter(None, [problem.cure])])
         else:
             problem.data["partly"] = [database, step]
             told = (
                 "of {} operations these were done: {}".format(problem.data.get("of"), "; ".join(done))
                 if done
-                else ("part of it may be done")
+                else "part of it may be done"
             )
             problem.cure = (
                 "{} runs outside a transaction, and {}. The database counts it as {}applied: finish it or take it "

@@ -175,3 +175,19 @@ def test_a_migrating_process_that_dies_alone_is_a_failure_like_any_other(
         agent.answer()
     assert sleeping(postgres) == []
     assert "TABLE public.slow" not in postgres.dump("failing")
+
+
+def test_its_deadline_holds_also_without_its_client(host: Host, postgres: Postgres, url: str) -> None:
+    """Nobody waits for it any more, and what it does in the database ends all the same."""
+    agent = schemas.agent_of(host, urls={"MAIN_URL": url})
+    made = staged(host, agent, "SELECT pg_sleep(600);", more=False)
+    agent.begin("up", release=made.id, steps=STEPS[:3], before=None, limits={**schemas.LIMITS, "deadline": 6})
+    until(lambda: sleeping(postgres))
+    warden = warden_of(host)
+    agent.process.send_signal(signal.SIGKILL)
+    agent.process.wait()
+    until(lambda: ended(warden))
+    assert sleeping(postgres) == []
+    assert schemas.moves(host)[-1] == ("broken", "default/0003.more")
+    other = schemas.agent_of(host)
+    assert schemas.pending(other, made) == [STEPS[2]]

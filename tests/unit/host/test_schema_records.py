@@ -149,3 +149,21 @@ def test_the_schema_of_what_has_no_virtualenv_is_refused(host: Host, agent: Agen
     stage_until(agent, made, "tree")
     with pytest.raises(AgentError, match="has no virtualenv on this host"):
         agent.ask("heads", release=made.id)
+
+
+def test_what_keeps_code_from_being_asked_is_told_with_a_cure(host: Host, agent: Agent) -> None:
+    """A library that the lock doesn't bring, a folder that isn't there; and noise before the first word is none."""
+    made = schemas.release(1, projects.sql(), projects.SQL)
+    schemas.furnish(host, agent, made)
+    (site,) = host.path("releases", made.id, "venv", "lib").glob("python*/site-packages")
+    (site / "noise.pth").write_text("import sys; print('{}'); print('hello')\n")
+    assert agent.ask("heads", release=made.id)["databases"][0]["heads"] == ["0002.votes"]
+    (site / "ours.pth").unlink()
+    with pytest.raises(AgentError, match="No module named 'yoyo'") as caught:
+        agent.ask("heads", release=made.id)
+    assert caught.value.cure == "the release's lock must bring it"
+    empty = schemas.release(2, {"a.txt": ""}, projects.SQL)
+    schemas.furnish(host, agent, empty)
+    with pytest.raises(AgentError, match="there is no folder migrations") as caught:
+        agent.ask("heads", release=empty.id)
+    assert caught.value.cure == "mend `folder` of `app.schema`"
