@@ -24,11 +24,12 @@ def up(context: Context, args: Args) -> dict[str, Any]:
     settle(context, declared)
     if not steps:
         return {"applied": [], "backup": None}
-    backup = _back_up(context, declared, before) if before else None
+    backup = None
     try:
+        backup = _back_up(context, declared, before) if before else None
         return {**_move(context, release, steps, limits, down=False), "backup": backup}
     except Problem as problem:
-        problem.data["backup"] = backup
+        problem.data = {"applied": [], "partly": None, **problem.data, "backup": backup}
         raise
 
 
@@ -100,7 +101,9 @@ def _reasons(
 
 def _what(one: dict[str, Any]) -> str:
     place = one["table"] if one["column"] is None else "{}.{}".format(one["table"], one["column"])
-    return "what is in {}".format(place) if one["rows"] is None else "{} rows of {}".format(one["rows"], place)
+    if one["rows"] is None:
+        return "what is in {}".format(place)
+    return "{} row{} of {}".format(one["rows"], "" if one["rows"] == 1 else "s", place)
 
 
 def _applied_now(context: Context) -> list[tuple[str, str]]:

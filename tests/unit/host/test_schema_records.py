@@ -38,8 +38,9 @@ def test_nothing_goes_up_without_its_backup(host: Host, agent: Agent) -> None:
     made = staged(host, agent)
     with pytest.raises(AgentError, match="before_up wrote no backup"):
         schemas.up(agent, made, before=["true", "{backup}"])
-    with pytest.raises(AgentError, match="before_up failed: exit status 1"):
+    with pytest.raises(AgentError, match="before_up failed: exit status 1") as caught:
         schemas.up(agent, made, before=["false"])
+    assert caught.value.data == {"applied": [], "partly": None, "backup": None}
     assert schemas.moves(host) == []
     told = schemas.up(agent, made, [ONE], before=["sh", "-c", 'echo saved >"$1"', "sh", "{backup}"])
     assert Path(told["backup"]).parent == host.path("shared", "backups")
@@ -81,7 +82,7 @@ def test_an_unwind_reverses_what_its_change_applied_and_no_more(host: Host, agen
     told = schemas.down(again, second, [], only=True)
     assert [one["id"] for one in told["reversed"]] == ["0004.last"]
     assert told["kept"] == [
-        ["default", "0003.more", "it would lose 1 rows of more"],
+        ["default", "0003.more", "it would lose 1 row of more"],
         ["default", "0002.votes", "0003.more stays, which came after it"],
     ]
     assert [one["kept"] for one in look(again, second)["applied"]] == [None, told["kept"][1][2], told["kept"][0][2]]
