@@ -11,11 +11,11 @@ from __future__ import annotations
 import re
 import xml.etree.ElementTree as etree
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from markdown.inlinepatterns import DelimiterProcessor, Pattern
+from markdown.inlinepatterns import Delimiter, DelimiterProcessor, Pattern
 from markdown.inlinepatterns import InlineProcessor as InlinePattern
 from markdown.treeprocessors import InlineProcessor
 from markdown.util import ETX, INLINE_PLACEHOLDER_PREFIX, INLINE_PLACEHOLDER_RE, STX, AtomicString
@@ -99,34 +99,41 @@ def _steady(need: Need | None) -> tuple[str, ...]:
 
 
 class Delimiters(DelimiterProcessor):
-    """Upstream's pattern for `*` and `_`, which goes from one mark to the next instead of letter by letter."""
+    """Upstream's pattern for `*` and `_`, which goes from one mark to the next, and takes plain pairs at once."""
 
-    def handleMatch(self, m: re.Match[str], data: str) -> tuple[etree.Element | None, int | None, int | None]:  # type: ignore[override]
-        """The element for the mark at `m`, as upstream finds it; `*this*` and `**this**` without its book-keeping."""
-        return self._plain_pair(data, m.start(0)) or super().handleMatch(m, data)
+    def plain_pairs(self, data: str, begin: int) -> Iterator[tuple[etree.Element, int, int]]:
+        """The elements for `*this*` and `**this**` from `begin` on, and where each begins and ends.
 
-    def _plain_pair(self, data: str, begin: int) -> tuple[etree.Element, int, int] | None:
-        """A mark that opens, and the next one closes: alike, and neither could be something else."""
-        if self.regions:
-            return None
-        delimiter = self.delimiters.get(data[begin])
-        opening = delimiter.boundary.match(data, begin) if delimiter else None
-        if delimiter is None or opening is None or opening.lastgroup != "start" or delimiter.tag_count != 2:
-            return None
-        for found in self.compiled_re.finditer(data, opening.end()):
-            other = self.delimiters.get(found[0])
-            if other is None:
-                return None
-            closing = other.boundary.match(data, found.start())
-            if closing is None or (other is not delimiter and closing.lastgroup == "end"):
+        A mark that opens and the next one that closes, alike, and neither could be something else: so upstream
+        finds them too, without its book-keeping. It ends before the first mark that is anything more.
+        """
+        if self.regions or any(len(token) != 1 for token in self.tokens):
+            return
+        opening: re.Match[str] | None = None
+        delimiter: Delimiter | None = None
+        done = begin
+        for found in self.compiled_re.finditer(data, begin):
+            at = found.start()
+            if at < done:
                 continue
-            size = len(opening[0])
-            if other is not delimiter or closing.lastgroup != "end" or len(closing[0]) != size or size > 2:
-                return None
-            element = etree.Element(delimiter.tags[0] if size == 2 else delimiter.tags[1])
-            element.text = data[opening.end() : closing.start()]
-            return element, begin, closing.end()
-        return None
+            here = self.delimiters[found[0]]
+            mark = here.boundary.match(data, at)
+            if delimiter is None or opening is None:
+                if mark is None or mark.lastgroup != "start" or here.tag_count != 2 or mark.end() - at > 2:
+                    return
+                opening, delimiter, done = mark, here, mark.end()
+            elif mark is not None and (here is delimiter or mark.lastgroup != "end"):
+                size = opening.end() - opening.start()
+                if here is not delimiter or mark.lastgroup != "end" or mark.end() - at != size:
+                    return
+                done = mark.end()
+                # What stands right behind would see a placeholder before it: that is looked at again.
+                if data[done : done + 1] in self.delimiters:
+                    return
+                element = etree.Element(delimiter.tags[0] if size == 2 else delimiter.tags[1])
+                element.text = data[opening.end() : at]
+                yield element, opening.start(), done
+                opening = delimiter = None
 
     def search(self, data: str, start: int) -> re.Match[str] | None:
         """The next mark from `start` on that opens or closes something."""
@@ -220,7 +227,11 @@ class _Pass:
             if each.index < first or (changed and each.texts and not any(text in data for text in each.texts)):
                 continue
             apply = self.apply if each.is_new else self.apply_old
-            data, matched, start = apply(each, data, 0)
+            begin = 0
+            if type(each.pattern) is Delimiters and not each.pattern.ANCESTOR_EXCLUDES:
+                data, begin = self.apply_pairs(each, data)
+                changed = changed or begin > 0
+            data, matched, start = apply(each, data, begin)
             while matched:
                 changed = True
                 data, matched, start = apply(each, data, start)
@@ -241,6 +252,17 @@ class _Pass:
             return data, True, end
         placeholder = self.keep(node, each.index)
         return f"{data[:start]}{placeholder}{data[end:]}", True, start + len(placeholder)
+
+    def apply_pairs(self, each: _Try, data: str) -> tuple[str, int]:
+        """All matches for plain emphasis that come first: the new text, and where to go on."""
+        out: list[str] = []
+        at = length = 0
+        for node, start, end in each.pattern.plain_pairs(data, 0):
+            words, placeholder = data[at:start], self.keep(node, each.index)
+            out += (words, placeholder)
+            length += len(words) + len(placeholder)
+            at = end
+        return ("".join(out) + data[at:], length) if out else (data, 0)
 
     def apply_old(self, each: _Try, data: str, begin: int) -> tuple[str, bool, int]:
         """The same for a pattern of the old kind, whose expression takes in the whole text."""
