@@ -92,7 +92,8 @@ def outside(trial: Trial) -> None:
     """Its first statement stays, which is said; once it was mended by hand, the next deploy goes through."""
     with shop(trial.scratch) as made:
         half = {"main": "CREATE TABLE half (x integer);\nSELECT 1/0;"}
-        files = steps("v3", half, {"main": "DROP TABLE half;"}, "-- transactional: false\n")
+        # What a file's way down has for a statement yoyo takes back by itself; here it has nothing for it.
+        files = steps("v3", half, {"main": "SELECT 1;"}, "-- transactional: false\n")
         made.world.tag("v3", **files)
         made.world.must("deploy", "--tag", "v2")
         with trial.at("second statement"):
