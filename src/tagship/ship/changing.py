@@ -88,7 +88,7 @@ def deploy(
             raise LookupError("a plan with an outline has a route")
         looks = {release: Look.from_json(release, answer, host=route.host) for release, answer in answers.items()}
         second = plan_onward(surveys, shipment, facts, service, plan.release, looks, wish)
-        _tell_second(second, looks[plan.release], listener)
+        _tell_second(second, looks[plan.release], fleet, listener)
         if seen is not None:
             seen(fleet, route.host, looks[plan.release])
             raise Enough
@@ -161,12 +161,16 @@ def await_schema(fleet: Fleet, stage: config.Stage, limits: SchemaLimits, listen
         await_settled(fleet, host, listener, patience=float(limits.deadline))
 
 
-def _tell_second(plan: Plan, look: Look, listener: Listener) -> None:
+def _tell_second(plan: Plan, look: Look, fleet: Fleet, listener: Listener) -> None:
     """The second leg, of which people know all but what moves the schema, and what one should know of that."""
     moving = replace(plan, phases=tuple(phase for phase in plan.phases if phase.name in MOVING))
     listener(Event("plan", data={"plan": render(moving), "steps": to_json(plan), "leg": 2}))
     for warned in warnings(look):
         note(listener, warned.words, level="warning")
+    if look.pending and fleet.away:
+        absent = ", ".join(fleet.away)
+        text = f"{absent}, left alone, goes on with the code that it has, on the new schema"
+        note(listener, text, level="warning")
 
 
 def _settings(fleet: Fleet, stage: config.Stage, hooks: Hooks = NO_HOOKS) -> Stage:

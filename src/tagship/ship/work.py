@@ -80,7 +80,7 @@ class Work:
             if self._interrupts.wished and not phase.vital:
                 note(self._tell, f"interrupted before `{phase.name}`; the release is live", level="warning")
                 return None
-            if self._interrupts.wished and phase.late:
+            if self._interrupts.wished:  # nothing of it is begun: least of all a migration
                 self.fail(Interrupted(f"interrupted before `{phase.name}`"), None)
                 return self.failure
             steps = phase.by_host()

@@ -292,6 +292,13 @@ def test_what_should_be_known_is_warned_about_with_its_size() -> None:
     assert "default/0004: not in one transaction" in said
 
 
+def test_hosts_that_are_left_alone_are_named_where_the_schema_moves() -> None:
+    """Their old code meets the new schema for longer than a drain."""
+    made = up_to(fleet(), "v1")
+    assert made.deploy("v2", skip=["web2"]).outcome == "live"
+    assert any(text.startswith("web2, left alone, goes on with the code that it has") for text in made.warnings())
+
+
 # --- down
 
 
