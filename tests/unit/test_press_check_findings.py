@@ -52,13 +52,13 @@ def test_every_mistake_is_told_in_one_run(tmp_path: Path) -> None:
         "posts/2026-11-01-hello.md:5:10 broken-link",
         "posts/2026-11-02-bad.md:3:1 content",
         "posts/2026-11-03-worse.md:3:1 content",
-        "posts/2026-11-04-image.md:6:1 content",
+        "posts/2026-11-04-image.md:6:6 content",
         "posts/2026-11-05-other.md:3:1 duplicate-url",
         "site/templates/page.html:1:1 template",
         "site/templates/post.html:1:1 template",
     ]
     assert told(tmp_path)[-1].data | {"seconds": 0} == {
-        "outcome": "refused", "exit": 3, "errors": 7, "warnings": 0, "ignored": 0, "pages": 7, "seconds": 0,
+        "outcome": "refused", "exit": 3, "errors": 7, "warnings": 0, "ignored": 0, "pages": 8, "seconds": 0,
     }  # fmt: skip
     assert not list((tmp_path / "build").glob(".check-*"))
     assert not (tmp_path / "build/site").exists()
@@ -68,16 +68,19 @@ def test_what_can_not_be_built_makes_no_other_finding(tmp_path: Path) -> None:
     """Links and redirects to a text that was left out, and templates with an asset that is wrong, are well."""
     files = {
         "posts/2026-11-01-bad.md": "---\ntitle: [\n---\n",
-        "posts/2026-11-02-image.md": POST.replace("Hello", "Image") + "![x](/assets/no.png)\n",
-        "posts/2026-11-03-good.md": POST + "[a](2026-11-01-bad.md) [b](/2026/11/bad/) [c](/2026/11/image/)\n",
-        "site/assets/own.css": "p { background: url(no.png) }\n",
+        "posts/2026-11-02-image.md": POST.replace("Hello", "Image") + "![x](/assets/no.png) [y](/nope/)\n",
+        "posts/2026-11-03-good.md": POST
+        + "[a](2026-11-01-bad.md) [b](/2026/11/bad/) [c](/2026/11/image/) ![x](/assets/no.png)\n",
+        "site/assets/own.css": "p { background: url(gone.png) }\n",
         "site/templates/post.html": BASE
-        % '<link rel="stylesheet" href="{{ asset("own.css") }}"><h1>{{ title }}</h1>',
+        % '<link rel="stylesheet" href="{{ asset("own.css") }}"><h1>{{ title }}</h1>{{ content }}',
     }
     found = short(check(tmp_path, files, "  redirects: {/old/: /2026/11/image/, /older/: /nowhere/}\n"))
     assert found == [
         "posts/2026-11-01-bad.md:3:1 content",
-        "posts/2026-11-02-image.md:5:1 content",
+        "posts/2026-11-02-image.md:5:6 content",
+        "posts/2026-11-02-image.md:5:26 broken-link",
+        "posts/2026-11-03-good.md:5:69 content",
         "site/assets/own.css:1:1 content",
         "tagship.yml:1:1 broken-link",
     ]
@@ -85,9 +88,8 @@ def test_what_can_not_be_built_makes_no_other_finding(tmp_path: Path) -> None:
 
 def test_a_site_with_too_much_wrong_says_that_it_looked_no_further(tmp_path: Path) -> None:
     """Each try is a build: after some, what is told so far is to be mended first."""
-    body = "![x](/assets/no.png)\n"
-    files = {f"posts/2026-11-01-p{number:02}.md": POST.replace("Hello", str(number)) + body for number in range(40)}
-    found = check(tmp_path, {name: text.replace("title: ", "title: n") for name, text in files.items()})
+    head = POST.replace("Hello", "Many")
+    found = check(tmp_path, {f"posts/2026-11-01-p{n:02}.md": f"{head}![x](/assets/no{n}.png)\n" for n in range(40)})
     assert {problem["code"] for problem in found} == {"content"}
     assert found[-1]["message"] == "more than 29 files can't be built: no page was looked at"
 
@@ -131,6 +133,7 @@ def test_what_is_broken_on_purpose_is_told_and_breaks_nothing(tmp_path: Path, bo
         ("<img src='/favicon.ico'>\n", ["5:1 image-alt", "5:11 broken-asset"]),
         ("<a href='/'></a> <a href='/'><img src='/feed.xml' alt='x'></a>\n", ["5:1 link-name"]),
         ("<input name='q'> <label>a <input></label> <input aria-label='x'>\n", ["5:1 label"]),
+        ("[a](other.md)\n", ["5:5 broken-link"]),
         ("### Deep\n", ["5:5 heading-order"]),
         ("<iframe src='https://a.example/'></iframe>\n", ["5:1 frame-title"]),
         ("<h2></h2>\n", ["5:1 heading-empty"]),

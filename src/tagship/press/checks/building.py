@@ -7,6 +7,7 @@ is left out of a copy of the project, and the build is tried again there.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -28,6 +29,12 @@ from tagship.press.templates import has_template
 
 MOST_TRIES = 30
 """Builds after which a check looks no further."""
+
+_NO_ASSET = re.compile(r"there is no asset (?:/assets/|`)([^`\s?#;]+)")
+"""How texts, stylesheets and templates say so."""
+
+_NOT_PUBLISHED = "which is not published"
+"""What an engine says of a link to such a text; `links` says it of the address, with its column."""
 
 _PLAIN_PAGE = '{% extends "theme/page.html" %}\n'
 
@@ -79,7 +86,7 @@ def build(
             if not attempt.go_on_without_redirect(error):
                 return Built(None, tuple(attempt.found))
         else:
-            found = (*attempt.found, *_warnings(report, written, attempt.without))
+            found = (*attempt.found, *_warnings(report, written))
             return Built(out, found, attempt.without)
     what = f"more than {MOST_TRIES - 1} files can't be built: no page was looked at"
     return Built(
@@ -108,8 +115,24 @@ class _Attempt:
 
     def go_on_without_file(self, finding: Finding) -> bool:
         """Note what is wrong with a file and leave it out; whether that may help."""
+        asset = _NO_ASSET.match(finding.message)
+        if asset is not None:
+            return self.go_on_with_asset(finding, asset[1])
         self.found.append(finding)
         return self.leave_out(frozenset({finding.path}))
+
+    def go_on_with_asset(self, finding: Finding, name: str) -> bool:
+        """Note every text that asks for an asset that isn't there, and put an empty one into the copy."""
+        places = list(references.of_asset(name, finding, self.written))
+        self.found += places or [finding]
+        self.leave_out(frozenset())
+        assets = self.root / self.settings.source / "assets"
+        place = assets / name
+        if place.exists() or not place.resolve().is_relative_to(assets.resolve()):
+            return self.leave_out(frozenset({finding.path}))
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.touch()
+        return True
 
     def go_on_without_redirect(self, error: ConfigError) -> bool:
         """Note what is wrong with a redirect and leave it out; whether that may help."""
@@ -153,11 +176,11 @@ def _shared(ask: press.Ask, written: Sources) -> Built | None:
         report = output.bring_up_to_date(ask).report
     except (ContentError, ConfigError):
         return None
-    return Built((ask.project / output.FOLDER / output.LINK).resolve(), _warnings(report, written, Without()))
+    return Built((ask.project / output.FOLDER / output.LINK).resolve(), _warnings(report, written))
 
 
-def _warnings(report: BuildReport, written: Sources, without: Without) -> tuple[Finding, ...]:
-    texts = [text for text in report.warnings if not any(name in text for name in without.names)]
+def _warnings(report: BuildReport, written: Sources) -> tuple[Finding, ...]:
+    texts = [text for text in report.warnings if _NOT_PUBLISHED not in text]
     return tuple(references.with_column(sources.of_warning(text), written) for text in texts)
 
 

@@ -11,6 +11,7 @@ from tagship.press.checks.page import Link, Page, place_of
 from tagship.press.checks.site import Answer, Remark, Site
 
 _ABSOLUTE = ("/", "http:", "https:", "mailto:")
+_UNPUBLISHED = "the text isn't there, or isn't published: a draft, or dated in the future"
 _TEXT_FRAGMENT = ":~:"
 _TOP = frozenset({"", "top"})
 """Fragments that lead to the top of any page (HTML, 7.4.6.4)."""
@@ -63,7 +64,8 @@ class _Judge:
         if answer is Answer.NOTHING:
             what = "page" if link.leads else "file"
             code = "broken-link" if link.leads else "broken-asset"
-            return code, f"no {what} of the site answers {target}", self.near.page(path)
+            cure = _UNPUBLISHED if path.endswith(".md") else self.near.page(path)
+            return code, f"no {what} of the site answers {target}", cure
         if answer is Answer.SLASH:
             return "indirect-link", f"{target} is answered with a redirect", f"write {quote(path)}/"
         other = site.by_file.get(site.file_of(path)) if answer is Answer.FILE and link.leads else None

@@ -57,16 +57,16 @@ def _written(remark: Remark, written: Written) -> Finding | None:
     if source is not None and remark.needles == (TITLE,):
         return _finding(remark, source.name, Place(source.lines.get("title", 1), 1))
     for needle in remark.needles:
-        if source is not None and (spot := _spot(source.body, needle, remark.turn)):
+        if source is not None and (spot := find(source.body, needle, remark.turn)):
             return _finding(remark, source.name, Place(source.first_line + spot.line - 1, spot.column))
     for needle in remark.needles:
         for name, text in written.templates.items():
-            if spot := _spot(text, needle, 1):
+            if spot := find(text, needle, 1):
                 return _finding(remark, name, spot)
     return None
 
 
-def _spot(text: str, needle: str, turn: int) -> Place | None:
+def find(text: str, needle: str, turn: int) -> Place | None:
     """Where `needle` stands the `turn`th time, or the last, code aside; None where it doesn't."""
     if needle not in text:
         return None

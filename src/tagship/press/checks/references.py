@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from tagship.press.checks.findings import Finding
-from tagship.press.checks.placing import without_code
+from tagship.press.checks.placing import find, without_code
 from tagship.press.checks.sources import Sources
 from tagship.press.frontmatter import Source
 
@@ -36,6 +36,14 @@ def _notes(source: Source) -> Iterator[Finding]:
 
 def _defines(text: str, match: re.Match[str]) -> bool:
     return bool(match["definition"]) and not text[text.rfind("\n", 0, match.start()) + 1 : match.start()].strip()
+
+
+def of_asset(name: str, finding: Finding, sources: Sources) -> Iterator[Finding]:
+    """What `finding` says of one text, of every text that asks for that asset."""
+    for source in sources.by_url.values():
+        spot = find(source.body, f"/assets/{name}", 1) if source.name.endswith(".md") else None
+        if spot is not None:
+            yield replace(finding, path=source.name, line=source.first_line + spot.line - 1, column=spot.column)
 
 
 def with_column(finding: Finding, sources: Sources) -> Finding:

@@ -46,8 +46,9 @@ class Without:
 
     @cached_property
     def slugs(self) -> frozenset[str]:
-        """The last parts of the URLs that such files would have."""
-        return frozenset(_DATE.sub("", PurePosixPath(name).stem) for name in self.names)
+        """The last parts of the addresses that such files may have, their own names among them."""
+        paths = [PurePosixPath(name) for name in self.names]
+        return frozenset(word for path in paths for word in (_DATE.sub("", path.stem), path.name))
 
     def covers(self, path: str) -> bool:
         """Whether a link to `path` leads to one of them."""
