@@ -13,7 +13,7 @@ from verbs.project import Project
 from tagship.scaffold.reader import get
 
 VERBS = {"deploy", "history", "migrations", "plan", "releases", "rollback", "start", "status", "stop", "verify"}
-VERBS |= {"adopt", "doctor", "env", "logs", "run", "setup"}
+VERBS |= {"adopt", "doctor", "env", "logs", "rehearse", "run", "setup"}
 
 
 @pytest.mark.parametrize(

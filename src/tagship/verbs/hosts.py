@@ -148,7 +148,7 @@ def releases(context: Context, stage: str = LOCAL_STAGE, limit: str = "", json: 
 
 @task(help=HELP)
 def migrations(context: Context, stage: str = LOCAL_STAGE, limit: str = "", json: bool = False) -> None:
-    """List the steps of each database: applied, pending, and whose head."""
+    """List the steps of each database: applied, pending, whose head."""
 
     def work(fleet: OnStage, report: Report) -> Outcome:
         from tagship.app.schema import migrations_of  # only this verb needs it

@@ -21,7 +21,7 @@ _TAG = "the tag to try (the newest version tag reachable from HEAD when left out
 
 @task(help={"tag": _TAG, "stage": HELP["stage"], "json": HELP["json"]})
 def rehearse(context: Context, tag: str = "", stage: str = LOCAL_STAGE, json: bool = False) -> None:
-    """Try a tag's migrations up, down and up on copies of the stage's databases; what is live stays as it is."""
+    """Try a tag's migrations up, down and up on copies of databases."""
 
     def work(fleet: OnStage, report: Report) -> Outcome:
         from tagship.app import rehearsal  # when a verb runs, so that `fab --list` stays quick
