@@ -44,7 +44,11 @@ TEMPLATES = {
         "{% set name = site.title %}{% macro greet() %}hello {{ name }}{% endmacro %}x",
         "{{ menu | length }}",
     ),
-    "maybe.html": ("perhaps {{ asset('style.css') }}", ""),
+    "maybe.html": (
+        "perhaps {{ asset('style.css') }}",
+        "{% if 'team' in data %}{{ data.team }}{% endif %}",
+        "{% for item in collections.docs %}{{ item.title }}{{ item.summary }}{{ item.extra }}{% endfor %}",
+    ),
     "_posts.html": ("{% macro dateline(p, l) %}-{% endmacro %}{% macro tag_links(t) %}{{ t }}{% endmacro %}",),
     "tag.html": ("{{ tag.name }} {{ tag.count }}",),
     "index.html": ("{% for post in posts %}{{ post.title }}{{ post.tags[0].count if post.tags }}{% endfor %}",),
@@ -64,12 +68,20 @@ FILES = {
     "site/static/robots.txt": (b"User-agent: *\n",),
     "site/static/index.html": (b"a clash",),
     "posts/image.png": (b"is not published",),
+    "site/data/team.yaml": (b"[{name: Ada}]", b"[{name: Bob}]", b"[bad"),
+    "site/data/team.csv": (b"name,age\nAda,36\n",),
+    "site/collections/docs/a.md": (
+        b"---\ntitle: A\nweight: 2\n---\nOne.\n",
+        b"---\ntitle: A\nextra: {colour: red}\nexpires: 2026-11-25\n---\nOne.\n",
+    ),
+    "site/collections/docs/b.md": (b"---\ntitle: B\nweight: 1\naliases: [/old.html, /about/]\n---\nTwo.\n",),
 }
 SETTINGS: tuple[dict[str, Any], ...] = (
     {"title": "Another"},
     {"description": "What it is about"},
     {"paginate": 1},
     {"feed_posts": 1},
+    {"feeds": ("rss", "json"), "tag_feeds": True},
     {"permalink": "/{slug}/"},
     {"timezone": "Asia/Tokyo"},
     {"url": "https://example.com"},
@@ -188,9 +200,8 @@ class NeverStale(RuleBasedStateMachine):
 
     @rule(setting=st.sampled_from(SETTINGS))
     def change_a_setting(self, setting: dict[str, Any]) -> None:
-        (key,) = setting
-        if key in self.settings:
-            del self.settings[key]
+        if setting.keys() & self.settings.keys():
+            self.settings = {key: value for key, value in self.settings.items() if key not in setting}
         else:
             self.settings.update(setting)
         self.check()

@@ -185,6 +185,13 @@ def test_a_build_says_why_a_page_was_made(site: Project) -> None:
     assert "not made: nothing that it is made from changed" in site.run("inv", "build", "--explain", url[1]).out
 
 
+def test_next_tells_what_is_due(site: Project) -> None:
+    """Texts of the future by name and moment, drafts left out."""
+    told = site.told("inv", "next")
+    assert told.result["next"].startswith("2999-01-01T00:00:00")
+    assert "2999-01-01-tomorrow.md appears" in " ".join(note["text"] for note in told.of("note"))
+
+
 def test_what_is_kept_is_held_against_a_clean_build(site: Project) -> None:
     """`inv check --cache` brings build/site up to date and compares."""
     assert "byte for byte, what a clean build makes" in site.run("inv", "check", "--cache").out

@@ -121,7 +121,11 @@ def tell_built(built: BuildReport, listener: Listener) -> None:
     """Say what a build warns of, and what it left out."""
     for warning in built.warnings:
         note(listener, warning, level="warning")
-    for kind, left in (("a draft", built.drafts), ("dated after the commit", built.future)):
+    for kind, left in (
+        ("a draft", built.drafts),
+        ("dated after the commit", built.future),
+        ("expired", built.expired),
+    ):
         if left:
             note(listener, f"left out, {kind}: {', '.join(left)}")
 
@@ -160,6 +164,22 @@ def serve(project: Project, *, port: int, drafts: bool, future: bool, listener: 
             note(listener, f"built {event.report.pages} pages in {event.seconds:.2f} s{because}")
 
     press_serve.serve(project.root, site, port=port, on_event=tell, drafts=drafts, future=future)
+
+
+def upcoming(project: Project, *, listener: Listener) -> dict[str, Any]:
+    """Tell which texts appear and disappear from now on, the next first; the data of the result.
+
+    Raises `ContentError`. What is due takes a build by then: a tag's site has the clock of its commit.
+    """
+    from tagship.press import due  # as in `build`
+
+    changes = due.upcoming(project.root, project.site, dt.datetime.now(dt.UTC))
+    for change in changes:
+        note(listener, f"{change.moment.isoformat()} {change.name} {change.what}")
+    if not changes:
+        note(listener, "nothing is due: no text is dated in the future or expires")
+    first = changes[0].moment.isoformat() if changes else None
+    return {"outcome": "told", "next": first, "changes": len(changes)}
 
 
 def new_post(project: Project, title: str) -> Path:

@@ -150,6 +150,11 @@ class Site(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     paginate: int = 10
     """Posts on each page of the index."""
     feed_posts: int = 20
+    """Posts in each feed."""
+    feeds: tuple[Literal["rss", "json"], ...] = ()
+    """Feeds beside the Atom feed."""
+    tag_feeds: bool = False
+    """Whether each tag has feeds too."""
     posts: str = "posts"
     source: str = "site"
     """The folder with templates/, assets/ and pages/."""

@@ -11,12 +11,14 @@
     bodies        rendered Markdown, kept for the next build
     assets        names to fingerprinted names
     templates     Jinja2, with errors that name file and line; `layouts` are known without it
-    feed          the Atom feed, the sitemap, robots.txt
+    data          data files for templates
+    feed          feeds, the sitemap, robots.txt
     pages         which files there are, and how each kind is planned and made
     share         what one process does of a build; `pool` and `worker` let several do it
     build         one build: what changed, what follows from it, and no more
     state         what a build leaves for the next
     trees         two trees that take turns; `turns` builds into them, `tree` writes a new one
+    due           when what is published changes by itself
     output        where a site is put; `told` is what a build tells of itself
     serve         builds again whenever `watching` tells; `glance` shows the page that was saved before that
 """

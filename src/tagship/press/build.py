@@ -21,7 +21,7 @@ from tagship import config
 from tagship.errors import ContentError, UsageError
 from tagship.press import assets, inputs, layouts, pages, pool, redirects, slugs, sources, urls
 from tagship.press.bodies import Body
-from tagship.press.content import PAGES, POSTS, Settings, Text
+from tagship.press.content import POSTS, Settings, Text
 from tagship.press.planned import Planned
 from tagship.press.reads import OF_BODIES, digest
 from tagship.press.share import Order
@@ -37,7 +37,7 @@ class BuildReport:
     """What a build made: counts, the sorted URLs of all pages, what was left out, and what to look at.
 
     `pages` counts every HTML page, `posts` those that are posts, `assets` fingerprinted and copied files.
-    `drafts` and `future` name the files that were left out; `warnings` begin with `file:line: `.
+    `drafts`, `future` and `expired` name the files that were left out; `warnings` begin with `file:line: `.
     """
 
     pages: int
@@ -46,6 +46,7 @@ class BuildReport:
     urls: tuple[str, ...]
     drafts: tuple[str, ...] = ()
     future: tuple[str, ...] = ()
+    expired: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
 
@@ -65,6 +66,15 @@ class Ask:
     def settings(self) -> bytes:
         """The digest of all but the clock."""
         return digest(msgspec.json.encode((self.site, self.drafts, self.future), order="deterministic"))
+
+
+@dataclass(frozen=True)
+class Left:
+    """The names of what is not published, and why."""
+
+    drafts: list[str]
+    future: list[str]
+    expired: list[str]
 
 
 class Target(Protocol):
@@ -92,6 +102,7 @@ class Done:
     """What was published; None where nothing changed."""
     templates: Mapping[str, bytes] = field(default_factory=dict)
     """The project's own, by path below their folder."""
+    data: Mapping[str, bytes] = field(default_factory=dict)
     written: set[str] = field(default_factory=set)
     reasons: dict[str, str] = field(default_factory=dict)
     site_url: str = ""
@@ -154,12 +165,12 @@ class Build:
         """Build the site from `found`."""
         self.check_source()
         self.found = found
-        order = Order(self.ask.project, self.site, self.segments, found.templates)
+        order = Order(self.ask.project, self.site, self.segments, found.templates, found.data)
         count = self.ask.workers or pool.processes_for(len(found.changed) if self.state else len(found.texts))
         with pool.Pool(order, self.own, count) as self.pool:
             with self.timing.phase("texts"):
                 self.texts = self.read_texts()
-                model, drafts, future = self.published()
+                model, left = self.published()
                 self.pool.know(model)
             self.views = self.pool.share.views
             with self.timing.phase("plan"):
@@ -168,7 +179,7 @@ class Build:
                 bodies, fresh = self.render(model)
             with self.timing.phase("pages"):
                 outputs, manifest, written = self.make(planned, fresh)
-        return self.done(model, drafts, future, bodies, outputs, manifest, written)
+        return self.done(model, left, bodies, outputs, manifest, written)
 
     def check_source(self) -> None:
         wrong = urls.problem_of(urls.permalink(self.site.permalink, self.ask.clock, "slug"))
@@ -188,22 +199,24 @@ class Build:
             for name, kind in found.texts.items()
         }
 
-    def published(self) -> tuple[Model, list[str], list[str]]:
-        """What is published; and the names of what is left out, drafts and posts of the future."""
+    def published(self) -> tuple[Model, Left]:
+        """What is published, and what is left out."""
         ask, every = self.ask, self.texts.values()
         now = ask.clock.timestamp()
         drafts = [text.name for text in every if text.draft and not ask.drafts]
         left_out = {*drafts}
         future = [text.name for text in every if text.stamp > now and not ask.future and text.name not in left_out]
         left_out.update(future)
+        expired = [text.name for text in every if text.expires <= now and text.name not in left_out]
+        left_out.update(expired)
         posts = [text for text in every if text.kind == POSTS and text.name not in left_out]
-        written = [text for text in every if text.kind == PAGES and text.name not in left_out]
+        written = [text for text in every if text.kind != POSTS and text.name not in left_out]
         pages.check_unique([*posts, *written])
         layout_names = layouts.known(self.found.templates)
         model = Model(pages.newest_first(posts), written, self.asset_urls(), ask.clock)
         for text in (*model.posts, *model.pages):
             layouts.check(text, layout_names)
-        return model, drafts, future
+        return model, Left(drafts, future, expired)
 
     @cached_property
     def assets(self) -> dict[str, assets.Asset]:
@@ -384,15 +397,15 @@ class Build:
         if old is not None and self.writer.has(one.path, old):
             return old
         data = self.assets[one.arg].content if one.kind == "asset" else sources.read(self.ask.project, one.arg)
-        self.found.files[one.arg] = digest(data) if one.kind == "static" else b""
+        if one.kind == "static":  # it may have changed since it was hashed: what is put is what counts
+            self.found.files[one.arg] = digest(data)
         self.writer.put(one.path, data)
         return digest(data)
 
     def done(
         self,
         model: Model,
-        drafts: list[str],
-        future: list[str],
+        left: Left,
         bodies: dict[str, Body],
         outputs: dict[str, Output],
         manifest: dict[str, bytes],
@@ -409,7 +422,7 @@ class Build:
         }  # fmt: skip
         reads = [sorted(self.sets[old]) for old in used]
         keys = {key for each in reads for key in each} | {key for body in bodies.values() for key in body.reads}
-        stamps = [text.stamp for text in self.texts.values() if text.kind == POSTS and not text.draft]
+        stamps = [stamp for text in self.texts.values() for stamp in (text.stamp, text.expires) if stamp]
         now = self.ask.clock.timestamp()
         beside = "is not published: images and downloads belong into"
         warnings = [f"{name}:1: {beside} {self.site.source}/assets" for name in self.found.others]
@@ -422,7 +435,7 @@ class Build:
             inputs.code(), self.ask.settings,
             max((stamp for stamp in stamps if stamp <= now), default=-1e18),
             min((stamp for stamp in stamps if stamp > now), default=1e18),
-            "clock" in keys, now, files, manifest, warnings, drafts, future,
+            "clock" in keys, now, files, manifest, warnings, left.drafts, left.future, left.expired,
             len(made), len(model.posts), copies,
         )  # fmt: skip
         answers = {key: self.answer(key) for key in keys}
@@ -430,7 +443,15 @@ class Build:
             Settings.of(self.site).key, self.plan_is, self.texts, bodies, outputs, reads, answers, model.assets
         )
         return Done(
-            head, state, report_of(head, outputs), model, self.found.templates, written, self.reasons, self.site.url
+            head,
+            state,
+            report_of(head, outputs),
+            model,
+            self.found.templates,
+            self.found.data,
+            written,
+            self.reasons,
+            self.site.url,
         )
 
 
@@ -439,7 +460,7 @@ def report_of(head: Head, outputs: Mapping[str, Output]) -> BuildReport:
     addresses = sorted(output.planned.url for output in outputs.values() if output.planned.is_page)
     return BuildReport(
         head.pages, head.posts, head.assets, tuple(addresses), tuple(head.drafts), tuple(head.future),
-        tuple(head.warnings),
+        tuple(head.expired), tuple(head.warnings),
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -20,12 +20,15 @@ from tagship.press.reads import digest
 
 walk = inputs.walk
 POSTS = "posts"
+NEVER = 1e18
 PAGES = "pages"
 
 _SLUG_CURE = "one part of a URL: letters, digits and `-`; left out, it is made from the file's name"
 _PERMALINK_CURE = "a path on this site, such as /about/ or /notes/one.html"
-_POST_KEYS = frozenset({"title", "layout", "tags", "date", "slug", "draft", "summary", "permalink"})
-_PAGE_KEYS = frozenset({"title", "layout", "draft", "summary", "permalink"})
+_EVERY_KEYS = frozenset({"title", "layout", "draft", "summary", "permalink", "expires", "aliases", "extra"})
+POST_KEYS = _EVERY_KEYS | {"tags", "date", "slug"}
+PAGE_KEYS = _EVERY_KEYS
+ITEM_KEYS = _EVERY_KEYS | {"date", "weight"}
 _DATED = re.compile(r"(\d{4}-\d{2}-\d{2})-(.+)\Z", re.S)
 
 
@@ -35,7 +38,7 @@ class Text(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     name: str
     """Its path inside the project."""
     kind: str
-    """`posts` or `pages`."""
+    """`posts`, `pages`, or the folder below `collections/` that it stands in."""
     title: str
     layout: str
     url: str
@@ -46,6 +49,14 @@ class Text(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     tags: tuple[str, ...] = ()
     draft: bool = False
     summary: str | None = None
+    expires: float = NEVER
+    """Seconds since 1970 from which on it isn't published."""
+    aliases: tuple[str, ...] = ()
+    """Addresses that lead to it."""
+    weight: float = 0.0
+    """Of a collection's text: the lighter stand first."""
+    extra: dict[str, Any] = {}
+    """What its front matter says to templates only."""
     is_template: bool = False
     """A page whose body Jinja2 reads."""
     first_line: int = 1
@@ -70,18 +81,26 @@ class Settings:
 
     posts: str
     pages: str
+    collections: str
     permalink: str
     zone: ZoneInfo
 
     @classmethod
     def of(cls, site: config.Site) -> Settings:
         """Those of `site`."""
-        return cls(site.posts, f"{site.source}/pages", site.permalink, ZoneInfo(site.timezone))
+        return cls(
+            site.posts, f"{site.source}/pages", f"{site.source}/collections", site.permalink, ZoneInfo(site.timezone)
+        )
+
+    def kind_of(self, name: str) -> str:
+        """The kind of the page `name`: `pages`, or the name of a collection."""
+        inside = name.removeprefix(f"{self.collections}/")
+        return PAGES if inside == name else inside.partition("/")[0]
 
     @property
     def key(self) -> bytes:
         """Their digest."""
-        return digest("\0".join((self.posts, self.pages, self.permalink, str(self.zone))).encode())
+        return digest("\0".join((self.posts, self.pages, self.collections, self.permalink, str(self.zone))).encode())
 
 
 @dataclass(frozen=True)
@@ -134,7 +153,7 @@ def read_post(project: Path, name: str, site: config.Site) -> Post:
 
 def read_page(project: Path, name: str, folder: str) -> Page:
     """One page below `folder` as it was written; raises `ContentError`."""
-    settings = Settings("", folder, "/{slug}/", ZoneInfo("UTC"))  # a page needs no more
+    settings = Settings("", folder, "", "/{slug}/", ZoneInfo("UTC"))  # a page needs no more
     text, source = _read((project / name).read_bytes(), name, PAGES, settings)
     return Page(text.url, source)
 
@@ -145,7 +164,7 @@ def _read(data: bytes, name: str, kind: str, settings: Settings) -> tuple[Text, 
 
 
 def _read_post(source: Source, settings: Settings) -> Text:
-    frontmatter.check_keys(source, _POST_KEYS)
+    frontmatter.check_keys(source, POST_KEYS)
     name, zone = source.name, settings.zone
     stem = PurePosixPath(name).stem
     dated = _DATED.match(stem)
@@ -169,6 +188,7 @@ def _read_post(source: Source, settings: Settings) -> Text:
         name=name,
         kind=POSTS,
         title=title,
+        **_shared(source, settings),
         layout=frontmatter.text_of(source, "layout") or "post",
         url=url,
         date=date.isoformat(),
@@ -182,10 +202,13 @@ def _read_post(source: Source, settings: Settings) -> Text:
 
 
 def _read_page(source: Source, settings: Settings) -> Text:
-    """about.md answers /about/, a folder's index.md the folder's own address."""
-    frontmatter.check_keys(source, _PAGE_KEYS)
+    """about.md answers /about/, a folder's index.md the folder's own address; NAME/a.md of a collection /NAME/a/."""
     name = source.name
-    inside = PurePosixPath(name).relative_to(settings.pages).with_suffix("")
+    kind = settings.kind_of(name)
+    frontmatter.check_keys(source, PAGE_KEYS if kind == PAGES else ITEM_KEYS)
+    folder = settings.pages if kind == PAGES else settings.collections
+    date = frontmatter.date_of(source, "date", settings.zone)
+    inside = PurePosixPath(name).relative_to(folder).with_suffix("")
     parts = inside.parts[:-1] if inside.name == "index" else inside.parts
     url = frontmatter.text_of(source, "permalink", urls.problem_of, cure=_PERMALINK_CURE) or "".join(
         ["/", *(f"{p}/" for p in parts)]
@@ -195,8 +218,11 @@ def _read_page(source: Source, settings: Settings) -> Text:
         raise ContentError(f"its address {url}: {wrong}", path=name, line=1, cure="rename it, or give a permalink")
     return Text(
         name=name,
-        kind=PAGES,
+        kind=kind,
         title=_title(source),
+        date=date.isoformat() if date else "",
+        weight=frontmatter.number_of(source, "weight"),
+        **_shared(source, settings),
         layout=frontmatter.text_of(source, "layout") or "page",
         url=url,
         is_template=name.lower().endswith(".html"),
@@ -205,6 +231,21 @@ def _read_page(source: Source, settings: Settings) -> Text:
         first_line=source.first_line,
         lines=source.lines,
     )
+
+
+def _shared(source: Source, settings: Settings) -> dict[str, Any]:
+    """What every kind of text may say."""
+    expires = frontmatter.date_of(source, "expires", settings.zone)
+    aliases = frontmatter.texts_of(source, "aliases")
+    for alias in aliases:
+        wrong = urls.problem_of(alias)
+        if wrong:
+            raise source.error(f"holds `{alias}`, which {wrong}", "aliases", _PERMALINK_CURE)
+    return {
+        "expires": expires.timestamp() if expires else NEVER,
+        "aliases": aliases,
+        "extra": frontmatter.mapping_of(source, "extra"),
+    }
 
 
 def _title(source: Source) -> str:

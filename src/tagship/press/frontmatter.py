@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import difflib
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -141,6 +142,35 @@ def texts_of(source: Source, key: str) -> tuple[str, ...]:
         if _control(item) or not item.strip():
             raise source.error(f"holds {item!r}", key, "each is a short text")
     return tuple(dict.fromkeys(item.strip() for item in value))
+
+
+def number_of(source: Source, key: str) -> float:
+    """The number at `key`, 0 when it is left out."""
+    value = source.fields.get(key, 0)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise source.error("must be a number", key, f"write: {key}: 10")
+    return float(value)
+
+
+def mapping_of(source: Source, key: str) -> dict[str, Any]:
+    """The mapping at `key`, as plain values; empty when it is left out."""
+    value = source.fields.get(key, {})
+    if not isinstance(value, dict):
+        raise source.error("must be a mapping", key, f"write: {key}: {{colour: red}}")
+    plain = _plain(value)
+    assert isinstance(plain, dict)
+    return plain
+
+
+def _plain(value: Any) -> Any:
+    """Dates and endless numbers as text: what templates are told is written and read again between builds."""
+    if isinstance(value, dict):
+        return {name: _plain(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        return str(value)
+    return value.isoformat() if isinstance(value, dt.date) else value
 
 
 def date_of(source: Source, key: str, zone: ZoneInfo) -> dt.datetime | None:

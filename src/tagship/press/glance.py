@@ -18,6 +18,9 @@ from tagship.press.pages import KINDS
 from tagship.press.share import Order, Share
 from tagship.press.views import Model
 
+_PLACE = ("url", "date", "tags", "draft", "layout", "expires", "aliases")
+"""What decides where a text is shown."""
+
 
 class Glance:
     """One process's look, after a build that succeeded; `segments` is a folder for the bodies that are looked at."""
@@ -84,10 +87,4 @@ class Glance:
 
 
 def _same_place(old: Text, new: Text) -> bool:
-    return (old.url, old.date, old.tags, old.draft, old.layout) == (
-        new.url,
-        new.date,
-        new.tags,
-        new.draft,
-        new.layout,
-    )
+    return all(getattr(old, name) == getattr(new, name) for name in _PLACE)

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import html
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -100,6 +101,26 @@ class Pages:
         return tools.page(planned, text.layout, {"title": text.title, "summary": summary, "content": body})
 
 
+class Aliases:
+    """A small page at each old address of a text, which leads to the new one."""
+
+    def plan(self, views: Views) -> Iterator[Planned]:
+        for text in (*views.model.posts, *views.model.pages):
+            for alias in text.aliases:
+                key = digest(f"{text.url} {views.config.url} {views.config.language}".encode())
+                yield Planned(urls.file_of(alias), "aliases", text.name, key, owner=text.name)
+
+    def make(self, tools: Tools, planned: Planned) -> bytes:
+        url = urls.encoded(tools.views.by_name[planned.arg].url)
+        whole = html.escape(tools.views.config.url + url)
+        return (
+            f'<!doctype html><html lang="{html.escape(tools.views.config.language)}"><meta charset="utf-8">'
+            f'<title>Moved</title><meta name="robots" content="noindex"><link rel="canonical" href="{whole}">'
+            f'<meta http-equiv="refresh" content="0; url={html.escape(url)}">'
+            f'<p>This page has moved: <a href="{html.escape(url)}">{whole}</a></p></html>\n'
+        ).encode()
+
+
 class Index:
     """The list of posts, some on each page."""
 
@@ -167,23 +188,39 @@ class NotFound:
 
 
 class Feed:
-    """The Atom feed of the newest posts."""
+    """The feeds of the newest posts: of the site, and of each tag where the settings want that."""
 
     def plan(self, views: Views) -> Iterator[Planned]:
-        newest = views.articles(views.model.posts[: views.config.feed_posts])
-        key = _key_of(newest, msgspec.json.encode(views.config).decode())
-        yield Planned("feed.xml", "feed", "", key, owner="the feed")
+        settings = msgspec.json.encode(views.config).decode()
+        for slug in ("", *(views.tagged if views.config.tag_feeds else ())):
+            posts = views.tagged[slug] if slug else views.model.posts
+            name = views.names[slug] if slug else ""
+            key = _key_of(views.articles(posts[: views.config.feed_posts]), settings + name)
+            for form in ("atom", *dict.fromkeys(views.config.feeds)):
+                path = f"{f'tags/{slug}/' if slug else ''}{_FEEDS[form]}"
+                owner = "the feed" if form == "atom" and not slug else f"the feed /{path}"
+                yield Planned(path, "feed", f"{form}:{slug}", key, owner=owner)
 
-    def make(self, tools: Tools, planned: Planned) -> bytes:  # noqa: ARG002 - there is one
+    def make(self, tools: Tools, planned: Planned) -> bytes:
         views = tools.views
-        newest = views.articles(views.model.posts[: views.config.feed_posts])
+        form, _, slug = planned.arg.partition(":")
+        posts = views.tagged[slug] if slug else views.model.posts
+        newest = views.articles(posts[: views.config.feed_posts])
         if not newest:
             views.reads.note("clock")
         entries = [
             feed.Entry(a.title, a.url, a.date, a.summary, str(a.content), tuple(tag.name for tag in a.tags))
             for a in newest
         ]
-        return feed.atom(views.config, entries, views.model.clock)
+        title = f"{views.config.title}: {views.names[slug]}" if slug else views.config.title
+        channel = feed.Channel(title, f"/tags/{slug}/" if slug else "/", f"/{planned.path}")
+        if form == "json":
+            return feed.json_feed(views.config, entries, channel)
+        written = feed.rss if form == "rss" else feed.atom
+        return written(views.config, entries, views.model.clock, channel)
+
+
+_FEEDS = {"atom": "feed.xml", "rss": "rss.xml", "json": "feed.json"}
 
 
 class Sitemap:
@@ -202,6 +239,7 @@ class Sitemap:
 KINDS: Mapping[str, Kind] = {
     "posts": Posts(),
     "pages": Pages(),
+    "aliases": Aliases(),
     "index": Index(),
     "archive": Archive(),
     "tags": Tags(),

@@ -1,7 +1,8 @@
 """What is asked while something is made: each question is a key, and its answer has a digest.
 
-Keys: `template:NAME`, `asset:NAME`, `config:FIELD`, `url:SOURCE`, `count:TAG`, `lead:SOURCE`, `html:SOURCE`, and
-`posts`, `tags`, `menu`, `clock`, whose answers are lists or a moment. That something is not there is an answer too.
+Keys: `template:NAME`, `asset:NAME`, `config:FIELD`, `url:SOURCE`, `count:TAG`, `lead:SOURCE`, `html:SOURCE`,
+`data:NAME`, `collection:NAME`, and `posts`, `tags`, `menu`, `clock`, whose answers are lists or a
+moment. That something isn't there is an answer too.
 """
 
 from __future__ import annotations

@@ -178,7 +178,9 @@ class _Stand:
             return
         if self.glance is not None:
             self.glance.close()
-        self.glance = Glance(Order(ask.project, ask.site, self.turns.segments, done.templates), done, done.model)
+        self.glance = Glance(
+            Order(ask.project, ask.site, self.turns.segments, done.templates, done.data), done, done.model
+        )
         self.glance.warm()
 
     def settle(self, root: Path) -> None:

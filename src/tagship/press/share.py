@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -17,9 +17,10 @@ from tagship.errors import ContentError, TagshipError
 from tagship.press import content, frontmatter, inputs
 from tagship.press.bodies import Body, Segments
 from tagship.press.content import Text
+from tagship.press.data import Data
 from tagship.press.reads import Noted, Reads, digest
 from tagship.press.trees import put
-from tagship.press.views import Asked, Model, Views
+from tagship.press.views import Asked, Collections, Model, Views
 
 if TYPE_CHECKING:
     from tagship.press.markup import Engine
@@ -57,6 +58,8 @@ class Order:
     """The folder of rendered bodies."""
     templates: Mapping[str, bytes]
     """The project's own, by path below their folder."""
+    data: Mapping[str, bytes] = field(default_factory=dict)
+    """The project's data files, by path below their folder."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,7 @@ class Share:
     def know(self, model: Model) -> None:
         """These are all the texts."""
         self.views = Views(self.order.site, model, self.bodies, self.segments.html, self.reads)
+        self.views.data = Data(self.order.data, f"{self.order.site.source}/data", self.reads)
         self.engine_ = self.tools_ = None
 
     def learn(self, bodies: Mapping[str, Body]) -> None:
@@ -138,7 +142,11 @@ class Share:
         began = time.perf_counter()
         self.reads.begin()
         self.reads.note("config:markup")
-        done = self.engine.render(markup.Text(text.name, source, text.first_line))
+        self.views.rendering = text.name
+        try:
+            done = self.engine.render(markup.Text(text.name, source, text.first_line))
+        finally:
+            self.views.rendering = ""
         segment, offset, length, key = self.segments.append(done.html)
         asked = tuple(sorted(self.reads.keys))
         body = Body(text.file, key, segment, offset, length, done.lead, asked, tuple(done.warnings))
@@ -179,6 +187,8 @@ class Share:
         return {
             "site": views.site,
             "menu": Asked(self.reads, "menu", lambda: views.menu),
+            "data": views.data,
+            "collections": Collections(views),
             "asset": asset_finder(views.model.assets, self.reads),
         }
 

@@ -42,6 +42,7 @@ class Head(msgspec.Struct, array_like=True):
     warnings: list[str]
     drafts: list[str]
     future: list[str]
+    expired: list[str]
     pages: int
     posts: int
     assets: int

@@ -14,7 +14,7 @@ from jinja2.environment import TemplateModule
 from jinja2.runtime import Context
 from markupsafe import Markup
 
-from tagship.errors import ContentError
+from tagship.errors import ContentError, TagshipError
 from tagship.press import urls
 from tagship.press.content import Text
 from tagship.press.layouts import THEME, theme_templates
@@ -143,6 +143,8 @@ class Templates:
         """Call `render`; what a template did wrong becomes a `ContentError`."""
         try:
             return render()
+        except TagshipError:
+            raise  # what was asked for says itself what is wrong
         except jinja2.TemplateSyntaxError as error:
             raise self.error(
                 error.message or "bad syntax", error.filename or error.name or page, error.lineno, page

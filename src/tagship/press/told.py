@@ -20,6 +20,8 @@ _MEANINGS = {
     "posts": "the front matter of all posts",
     "tags": "all tags",
     "menu": "the menu",
+    "collection": "the front matter of the collection {}",
+    "data": "the data file {}",
     "clock": "the clock",
 }
 _MOST = 40

@@ -84,6 +84,15 @@ class Branch:
             except OSError:
                 continue  # its files are missing, which was noticed above
 
+    def recall(self) -> None:
+        """What the tree held when it was left; nothing where that isn't known."""
+        known = self.read_record()
+        self.files = dict(known.files) if known is not None else {}
+
+    def is_exactly(self, manifest: Mapping[str, bytes]) -> bool:
+        """Whether the tree holds that and nothing else."""
+        return not self.strays and {name: kept.digest for name, kept in self.files.items()} == manifest
+
     def read_record(self) -> Record | None:
         try:
             return msgspec.msgpack.decode(self.record.read_bytes(), type=Record)

@@ -66,12 +66,12 @@ class Turns:
             if head is not None:
                 found.compare(head.files)
         live, other = self.branches()
-        with self.timing.phase("trees"):
-            if live is not None and live.root.name not in self.kept:
-                live.look()
-        if head is not None and live is not None and unchanged(head, ask, found, live):
+        if head is not None and live is not None and same_sources(head, ask, found):
+            with self.timing.phase("trees"):
+                if live.root.name not in self.kept:
+                    live.look()
             state = self.past[1] if self.past else self.memory.state()
-            if state is not None:
+            if state is not None and live.is_exactly(head.manifest):
                 return Done(head, state, report_of(head, state.outputs), None, site_url=ask.site.url)
         state = None if head is None else self.past[1] if self.past else self.memory.state()
         past = (head, state) if head and state and self.may_go_on(state, ask) else None
@@ -81,10 +81,14 @@ class Turns:
         self, ask: Ask, found: sources.Sources, past: tuple[Head, State] | None, live: Branch | None, target: Branch
     ) -> Done:
         with self.timing.phase("trees"):
-            if past and live and live.files and not target.root.exists():
+            if past and live and not target.root.exists():
+                if not live.files:
+                    live.look()
                 target.begin_as(live)
             elif target.root.name not in self.kept:
                 target.look()
+            if live is not None and not live.files:
+                live.recall()  # what is copied from it is hashed on the way
         own = f"bodies-{secrets.token_hex(4)}"
         build = Build(ask, target, self.segments, own=own, past=past, live=live, timing=self.timing)
         self.kept.pop(target.root.name, None)  # until it is whole again, what is known of it counts for nothing
@@ -135,8 +139,8 @@ class Turns:
                 shutil.rmtree(path, ignore_errors=True)
 
 
-def unchanged(head: Head, ask: Ask, found: sources.Sources, live: Branch) -> bool:
-    """Whether the tree that is shown is what a build would make."""
+def same_sources(head: Head, ask: Ask, found: sources.Sources) -> bool:
+    """Whether a build would make what the last one made."""
     now = ask.clock.timestamp()
     return (
         head.settings == ask.settings
@@ -144,6 +148,4 @@ def unchanged(head: Head, ask: Ask, found: sources.Sources, live: Branch) -> boo
         and (not head.clock or head.moment == now)
         and not found.changed
         and head.files == found.files
-        and not live.strays
-        and {name: kept.digest for name, kept in live.files.items()} == head.manifest
     )

@@ -16,9 +16,11 @@ import msgspec
 from markupsafe import Markup
 
 from tagship import config
+from tagship.errors import ContentError
 from tagship.press import slugs, urls
 from tagship.press.bodies import Body
-from tagship.press.content import Text
+from tagship.press.content import PAGES, Text
+from tagship.press.data import Data, frozen
 from tagship.press.reads import Reads, digest
 
 if TYPE_CHECKING:
@@ -45,7 +47,7 @@ class Tag:
 class Article:
     """A post as templates see it; `content` is trusted HTML, `summary` plain text."""
 
-    __slots__ = ("date", "draft", "key_", "layout", "source", "tags", "text_", "title", "url", "views_")
+    __slots__ = ("date", "draft", "extra", "key_", "layout", "source", "tags", "text_", "title", "url", "views_")
 
     def __init__(self, views: Views, text: Text) -> None:
         self.views_ = views
@@ -56,6 +58,7 @@ class Article:
         self.draft = text.draft
         self.source = text.name
         self.layout = text.layout
+        self.extra = frozen(text.extra)
         self.tags = views.tags_of(text)
         # A tag is called as the oldest post calls it: a name may change without this text.
         self.key_ = digest(b"".join((text.key, *(f"\0{tag.name}".encode() for tag in self.tags))))
@@ -131,6 +134,53 @@ class SiteView:
         return value
 
 
+class Item:
+    """A page, or a text of a collection, as templates see it in lists."""
+
+    __slots__ = ("date", "draft", "extra", "key_", "layout", "source", "text_", "title", "url", "views_", "weight")
+
+    def __init__(self, views: Views, text: Text) -> None:
+        self.views_ = views
+        self.text_ = text
+        self.title = text.title
+        self.url = text.url
+        self.date = dt.datetime.fromisoformat(text.date).astimezone(views.zone) if text.date else None
+        self.weight = text.weight
+        self.extra = frozen(text.extra)
+        self.draft = text.draft
+        self.source = text.name
+        self.layout = text.layout
+        self.key_ = text.key
+
+    @property
+    def summary(self) -> str:
+        return self.text_.summary or self.views_.lead(self.source)
+
+    @property
+    def content(self) -> Markup:
+        return self.views_.content(self.source)
+
+
+class Collections:
+    """`collections` in templates: `collections.NAME` is the list of that folder's texts, the lightest first."""
+
+    __slots__ = ("views_",)
+
+    def __init__(self, views: Views) -> None:
+        self.views_ = views
+
+    def __getitem__(self, name: str) -> list[Item]:
+        self.views_.reads.note(f"collection:{name}")
+        found = self.views_.collected.get(name)
+        if found is None:
+            raise KeyError(name)
+        return [Item(self.views_, text) for text in found]
+
+    def __contains__(self, name: object) -> bool:
+        self.views_.reads.note(f"collection:{name}")
+        return name in self.views_.collected
+
+
 class Model(msgspec.Struct, frozen=True, array_like=True):
     """What every process that makes pages must know: the texts that are published, posts newest first, and assets."""
 
@@ -156,6 +206,9 @@ class Views:
         self.zone = ZoneInfo(site.timezone)
         self.articles_: dict[str, Article] = {}
         self.tags_: dict[str, Tag] = {}
+        self.data = Data({}, "", reads)
+        self.rendering = ""
+        """The file whose body is being rendered just now."""
         self.listed: list[tuple[str, dt.datetime | None]] = []
         """Path and date of each page of the sitemap; set by who plans."""
 
@@ -171,15 +224,23 @@ class Views:
 
     def lead(self, name: str) -> str:
         """The first paragraph of a text, as plain text."""
+        self.check_made(name)
         self.reads.note(f"lead:{name}")
         body = self.bodies.get(name)
         return body.lead if body else ""
 
     def content(self, name: str) -> Markup:
         """The body of a text as HTML."""
+        self.check_made(name)
         self.reads.note(f"html:{name}")
         body = self.bodies.get(name)
         return Markup(self.html(body) if body else "")  # noqa: S704 - rendered by us from the project's text
+
+    def check_made(self, name: str) -> None:
+        """Raise `ContentError` while bodies are rendered: one can't show what another becomes."""
+        if self.rendering:
+            what = f"a shortcode asks what becomes of the body of {name}"
+            raise ContentError(what, path=self.rendering, cure="ask in a template of a page instead")
 
     @cached_property
     def by_name(self) -> dict[str, Text]:
@@ -228,6 +289,15 @@ class Views:
         return [(page.title, page.url) for page in top]
 
     @cached_property
+    def collected(self) -> dict[str, list[Text]]:
+        """The texts of each collection: by weight, then date, then title, then file."""
+        found: dict[str, list[Text]] = {}
+        for text in sorted(self.model.pages, key=lambda text: (text.weight, text.date, text.title, text.name)):
+            if text.kind != PAGES:
+                found.setdefault(text.kind, []).append(text)
+        return found
+
+    @cached_property
     def addresses(self) -> dict[str, str]:
         """The encoded URL of each text, by its file."""
         return {name: urls.encoded(text.url) for name, text in self.by_name.items()}
@@ -258,6 +328,13 @@ class Views:
 
     def answer_tags(self, _: str) -> Any:
         return [(tag.name, tag.url, len(self.tagged[tag.slug])) for tag in self.all_tags]
+
+    def answer_collection(self, name: str) -> Any:
+        found = self.collected.get(name)
+        return None if found is None else [text.key.hex() for text in found]
+
+    def answer_data(self, name: str) -> Any:
+        return self.data.key_(name).hex()
 
     def answer_menu(self, _: str) -> Any:
         return self.menu

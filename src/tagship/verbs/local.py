@@ -137,6 +137,18 @@ def new(_context: Context, title: str) -> None:
     console.run(work)
 
 
+@task(help={"json": _JSON})
+def next(_context: Context, json: bool = False) -> None:
+    """Tell which texts will appear or expire, and when: by then the site wants a build."""
+
+    def work(report: Report) -> dict[str, Any]:
+        from tagship.app import project as projects  # imported when a verb runs, so that `inv --list` stays quick
+
+        return projects.upcoming(projects.open_project(Path.cwd()), listener=report)
+
+    console.run(work, json=json)
+
+
 @task
 def clean(_context: Context) -> None:
     """Remove build/ (and nothing else)."""
