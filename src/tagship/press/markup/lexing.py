@@ -126,7 +126,7 @@ def lines_of(lexer: Lexer, code: str) -> list[str]:
     """`code` as lines of HTML, each with its line end: together what `HtmlFormatter(nowrap=True)` makes of it."""
     lines: list[str] = []
     line = last = ""
-    for kind, value in lexer.get_tokens(code):
+    for _, kind, value in _tokens(lexer, code):
         span = _SPANS[kind]
         text = _escaped(value)
         if "\n" in text:
@@ -148,6 +148,14 @@ def lines_of(lexer: Lexer, code: str) -> list[str]:
         else:
             line, last = f"{line}{_end(last)}{span}{text}", span
     return [*lines, f"{line}{_end(last)}\n"] if line else lines
+
+
+def _tokens(lexer: Any, code: str) -> Iterable[Token]:
+    if "get_tokens_unprocessed" in vars(lexer) and not lexer.filters:
+        # One of ours: `Lexer.get_tokens` would do just this, and hand each token on twice.
+        made: Iterator[Token] = lexer.get_tokens_unprocessed(lexer._preprocess_lexer_input(code))
+        return made
+    return ((0, kind, value) for kind, value in lexer.get_tokens(code))
 
 
 def _end(span: str) -> str:
