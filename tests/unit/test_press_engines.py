@@ -303,3 +303,18 @@ def test_without_the_template_of_shortcodes_a_call_is_text(tmp_path: Path) -> No
         write(project, {"site/templates/shortcodes.html": SHORTCODES.replace("hi'>", f"{name}'>")})
         turns.build(Ask(project, SITE, CLOCK))
         assert f"<b class='{name}'>you" in page.read_text()
+
+
+def test_the_page_about_markdown_tells_what_is_so() -> None:
+    """What `docs/markup.md` shows as an example works, in both engines, without a warning."""
+    page = (ROOT / "docs/markup.md").read_text()
+    examples = [block.replace("\n    ", "\n").strip() for block in re.findall(r"(?m)^(?:    .*\n|\n(?=    ))+", page)]
+    texts = [text for text in examples if not text.startswith("{%")]
+    assert len(texts) >= 3
+    for text in texts:
+        for engine in ("python-markdown", "commonmark"):
+            done = rendered(engine, text.replace('{{ figure("boat.png", caption="At sea") }}', ""), math=True)
+            assert done.warnings == ()
+            assert "!!!" not in done.html
+            assert "[!" not in done.html
+            assert "[ ]" not in done.html
