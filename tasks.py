@@ -13,7 +13,7 @@ from invoke import Context, Exit, task
 
 from lab import needs
 from tagship.report import Report
-from tagship.verbs.local import build, check, clean, new, serve
+from tagship.verbs.local import build, check, clean, new, next, serve
 from tagship.verbs.rehearsal import check_migrations
 
 SYSTEM = {
