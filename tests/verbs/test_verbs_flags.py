@@ -20,7 +20,7 @@ VERBS |= {"adopt", "doctor", "env", "logs", "rehearse", "run", "setup"}
     ("argv", "verbs"),
     [
         (("fab", "--list"), VERBS),
-        (("inv", "--list"), {"build", "check", "clean", "new", "serve"}),
+        (("inv", "--list"), {"build", "check", "check-migrations", "clean", "new", "next", "serve"}),
     ],
 )
 def test_every_verb_is_listed_with_one_line_of_help(live: Project, argv: tuple[str, ...], verbs: set[str]) -> None:

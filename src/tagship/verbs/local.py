@@ -36,7 +36,7 @@ def build(
     profile: bool = False,
     json: bool = False,
 ) -> None:
-    """Build the site from posts/ and site/ into build/site; what didn't change stays."""
+    """Build the site into build/site; what is unchanged stays."""
 
     def work(report: Report) -> dict[str, Any]:
         from tagship.app import project as projects  # imported when a verb runs, so that `inv --list` stays quick
@@ -78,7 +78,7 @@ def check(
     summary: str = "",
     json: bool = False,
 ) -> None:
-    """Tell all that is wrong with the site; with --tag or --stage, build what `fab deploy` will ship."""
+    """Tell what is wrong with the site, or with a tag to ship."""
 
     def work(report: Report) -> dict[str, Any]:
         from tagship.app import checking  # imported when a verb runs, so that `inv --list` stays quick
@@ -110,7 +110,7 @@ def check(
     }
 )
 def serve(_context: Context, port: str = "8080", drafts: bool = True, future: bool = True) -> None:
-    """Serve the site while you write; the browser reloads on every change."""
+    """Serve the site while you write; browsers reload."""
 
     def work(report: Report) -> dict[str, Any]:
         from tagship.app import project as projects  # imported when a verb runs, so that `inv --list` stays quick
@@ -139,7 +139,7 @@ def new(_context: Context, title: str) -> None:
 
 @task(help={"json": _JSON})
 def next(_context: Context, json: bool = False) -> None:
-    """Tell which texts will appear or expire, and when: by then the site wants a build."""
+    """Tell which texts will appear or expire, and when."""
 
     def work(report: Report) -> dict[str, Any]:
         from tagship.app import project as projects  # imported when a verb runs, so that `inv --list` stays quick

@@ -41,7 +41,7 @@ def rehearse(context: Context, tag: str = "", stage: str = LOCAL_STAGE, json: bo
     },
 )
 def check_migrations(context: Context, tag: str = "", env: str = "", json: bool = False) -> None:
-    """Take all migrations up, down and up on empty databases; fails where down doesn't restore the schema."""
+    """Take migrations up, down and up on empty databases."""
 
     def work(report: Report) -> Outcome:
         from tagship.app import rehearsal  # as above
