@@ -7,7 +7,7 @@ import re
 import nh3
 
 _MORE = re.compile(r"(<!--\s*more\s*-->)")
-_TAGS = frozenset(nh3.ALLOWED_TAGS) | {"input", "section", "figure", "figcaption", "main"} - {"main"}
+_TAGS = frozenset(nh3.ALLOWED_TAGS) | {"input", "section", "figure", "figcaption"}
 _EVERYWHERE = {"id", "class", "title", "lang", "dir", "aria-label", "tabindex", "data-language", "data-line"}
 _ATTRIBUTES = {
     **{tag: set(names) for tag, names in nh3.ALLOWED_ATTRIBUTES.items()},
