@@ -13,7 +13,7 @@ from lab.host import Host
 
 pytestmark = pytest.mark.lab
 
-TAGS = ("v2", "v9", "v10")
+TAGS = ("v8", "v9", "v10")
 
 
 @pytest.mark.skipif(programs() is None, reason="needs postgresql (LAB=1 make test installs it)")
