@@ -16,7 +16,7 @@ import msgspec
 
 from tagship import config
 from tagship.errors import ContentError
-from tagship.press import feed, urls
+from tagship.press import urls
 from tagship.press.content import Text
 from tagship.press.planned import Planned
 from tagship.press.reads import digest
@@ -202,6 +202,8 @@ class Feed:
                 yield Planned(path, "feed", f"{form}:{slug}", key, owner=owner)
 
     def make(self, tools: Tools, planned: Planned) -> bytes:
+        from tagship.press import feed  # XML and mail dates cost 10 ms, which a build that changes nothing would feel
+
         views = tools.views
         form, _, slug = planned.arg.partition(":")
         posts = views.tagged[slug] if slug else views.model.posts
@@ -231,6 +233,8 @@ class Sitemap:
         yield Planned("sitemap.xml", "sitemap", "sitemap", key, owner="the sitemap")
 
     def make(self, tools: Tools, planned: Planned) -> bytes:
+        from tagship.press import feed  # as above
+
         if planned.arg == "robots":
             return feed.robots(tools.views.config)
         return feed.sitemap(tools.views.config, tools.views.listed)
