@@ -39,6 +39,7 @@ ARROWS: dict[str, frozenset[str]] = {
     "yamltext": frozenset(),
 }
 SENT = {
+    "tagship.host.schema_operations": ("django",),
     "tagship.host.schema_django": ("django",),
     "tagship.host.schema_alembic": ("alembic", "sqlalchemy"),
     "tagship.host.schema_sql": ("yoyo",),
