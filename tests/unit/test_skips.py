@@ -1,4 +1,4 @@
-"""The rule of tests/conftest.py, in a pytest of its own."""
+"""The rule of tests/skips.py, in a pytest of its own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-CONFTEST = Path(__file__).parents[1] / "conftest.py"
+RULE = Path(__file__).parents[1] / "skips.py"
 TESTS = """
 import pytest
 def test_runs(): pass
@@ -20,7 +20,7 @@ def test_needs_sshd(): pass
 
 
 def run(folder: Path, *flags: str, ci: str | None) -> subprocess.CompletedProcess[str]:
-    shutil.copy(CONFTEST, folder / "conftest.py")
+    shutil.copy(RULE, folder / "conftest.py")
     (folder / "test_case.py").write_text(TESTS)
     env = {name: value for name, value in os.environ.items() if name != "CI" and not name.startswith("PYTEST_")}
     env |= {"CI": ci} if ci else {}
