@@ -121,7 +121,9 @@ def run_sshd(
     process = subprocess.Popen([binary, "-D", "-e", "-f", str(config)], stderr=log, start_new_session=True)
     try:
         wait_until_open(port, process)
-        yield Sshd(folder, port, process, getpass.getuser())
+        running = Sshd(folder, port, process, getpass.getuser())
+        running.ended(0)  # of that knock the log tells late
+        yield running
     finally:
         process.terminate()
         process.wait()
