@@ -167,9 +167,9 @@ def result_lines(data: Mapping[str, Any]) -> Iterator[Line]:
     """
     result = {**RESULT, **data}
     release, before, good = result["release"], result["previous"], result["exit"] == 0
-    if not release and result["outcome"] != "stopped":
+    if not release and (result["outcome"] != "stopped" or not (before or result["hosts"])):
         return
-    text = f"{result['outcome']}: {release or before}"
+    text = f"{result['outcome']}: {release or before or 'nothing was live'}"
     if not good:
         text += " isn't live everywhere" if result["outcome"] == Degraded.outcome else " didn't go live"
     elif release and before and before != release:

@@ -157,7 +157,8 @@ def _told(tag: Tag, outcome: Outcome, tried: _Tried) -> Table:
     )
     if error is None and any(one["left"] or one["again"] for one in databases):
         error = _differs(databases)
-    ended = replace(outcome, outcome="unchanged", hosts=())
+    # What was staged for it is gone again, and was never to go live.
+    ended = replace(outcome, outcome="unchanged", release=None, previous=None, hosts=())
     if error is not None:
         ended = replace(ended, outcome=Refused.outcome, exit=Refused.exit_code, error=_as_refused(error))
     return Table(("database", "step", "up", "down", "up again", "remark"), rows, ended)

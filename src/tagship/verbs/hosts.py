@@ -154,7 +154,7 @@ def migrations(context: Context, stage: str = LOCAL_STAGE, limit: str = "", json
         from tagship.app.schema import migrations_of  # only this verb needs it
 
         table = migrations_of(fleet)
-        return show(report, f"migrations on {stage}", table, nothing=f"what is live on {stage} has no schema")
+        return show(report, f"migrations on {stage}", table, nothing=f"nothing that is live on {stage} has a schema")
 
     on_stage(context, json, stage, limit, work)
 
