@@ -86,7 +86,13 @@ def load(text: str, *, first_line: int = 1) -> Document:
     except yaml.MarkedYAMLError as error:
         at = error.problem_mark or error.context_mark
         mark = Mark(at.line + first_line, at.column + 1) if at else Mark(first_line, 1)
-        raise YamlProblem(str(error.problem or error.context or "not YAML"), mark) from None
+        what = str(error.problem or error.context or "not YAML")
+        begun = error.context_mark
+        if (
+            at and begun and begun.line < at.line and str(error.context).startswith("while")
+        ):  # a quote or bracket that nobody closed is told far below it
+            what += f" (in what begins at line {begun.line + first_line})"
+        raise YamlProblem(what, mark) from None
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + first_line
         raise YamlProblem(f"the character {error.character!r} is not allowed", Mark(line, 1)) from None

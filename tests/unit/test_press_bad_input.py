@@ -150,7 +150,7 @@ def test_a_permalink_pattern_without_a_file_is_refused(tmp_path: Path) -> None:
     ("template", "said"),
     [
         ("<p>\n{% if %}\n", "site/templates/post.html:2: "),
-        ("<p>\n\n{{ post.titel }}\n", "site/templates/post.html:3: "),
+        ("<p>\n\n{{ post.titel }}\n", "site/templates/post.html:3: 'article' has no attribute 'titel' ("),
         ("{{ nothing }}\n", "site/templates/post.html:1: 'nothing' is undefined"),
         (
             "\n{{ asset('gone.css') }}\n",

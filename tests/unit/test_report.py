@@ -214,6 +214,7 @@ def test_a_verb_that_ships_nothing_sums_up_nothing() -> None:
     ill = [{"host": "web1", "release": "0001-v1", "ok": False}]
     assert spoken(Event("result", "", {"outcome": "unchanged", "exit": 0, "hosts": ill}))[0] == ""
     assert spoken(Event("result", "", {"outcome": "built", "exit": 0, "pages": 7, "seconds": 0.5}))[0] == ""
+    assert spoken(Event("result", "", {"outcome": "stopped", "exit": 0, "seconds": 0.5}))[0] == ""  # `inv serve`
 
 
 def test_a_stream_that_knows_no_umlauts() -> None:

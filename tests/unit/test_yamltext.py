@@ -94,3 +94,19 @@ def test_a_hostile_text_is_refused(text: str, what: str) -> None:
 def test_paths_are_written_as_people_do(path: tuple[Any, ...], text: str) -> None:
     """Dots between keys, brackets around indices."""
     assert yamltext.dotted(path) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('a:\n  b: "c\n  d: e\n\nf: "g"\n', " (in what begins at line 12)"),
+        ("a: [b, c\n\nd: e\n", " (in what begins at line 11)"),
+        ("a: [b c: d: e]\n", "did not find expected ',' or ']'"),
+        ("a: 1\n--- \nb: 2\n", "another document"),
+    ],
+)
+def test_what_nobody_closed_is_told_with_the_line_where_it_begins(text: str, said: str) -> None:
+    """Bad syntax shows far below a quote or bracket that is left open; on one line there is nothing to add."""
+    with pytest.raises(YamlProblem) as caught:
+        yamltext.load(text, first_line=11)
+    assert str(caught.value).endswith(said)

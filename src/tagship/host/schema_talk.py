@@ -122,7 +122,7 @@ class Talk:
             return found
         error = answer["error"]
         log = os.path.relpath(self._layout.command_log(self._release), self._layout.root)
-        cure = error["cure"] or "the whole output is in {} on the host".format(log)
+        cure = error["cure"] or "mend what it says; the whole output is in {} on the host".format(log)
         problem = failed(mask([error["what"]], self._secrets)[0], cure, self.last_words())
         problem.data = error["data"]
         raise problem

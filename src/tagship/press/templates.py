@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -205,11 +206,15 @@ def asset_finder(assets: Mapping[str, str], reads: Reads) -> Callable[[str], str
     return asset
 
 
+_OUR_TYPE = re.compile(r"'tagship\.[\w.]*?(\w+) object'")
+"""How Jinja2 names one of our values, which who writes templates has never met."""
+
+
 def _said(error: Exception) -> str:
     if isinstance(error, jinja2.TemplateNotFound):
         return f"there is no template `{error.name}`"
     if isinstance(error, RecursionError):
         return "templates include or extend each other without end"
     if isinstance(error, jinja2.TemplateError | MissingAsset):
-        return str(error)
+        return _OUR_TYPE.sub(lambda found: f"'{found[1].lower()}'", str(error))
     return f"{type(error).__name__}: {error}"
