@@ -88,9 +88,8 @@ def load(text: str, *, first_line: int = 1) -> Document:
         mark = Mark(at.line + first_line, at.column + 1) if at else Mark(first_line, 1)
         what = str(error.problem or error.context or "not YAML")
         begun = error.context_mark
-        if (
-            at and begun and begun.line < at.line and str(error.context).startswith("while")
-        ):  # a quote or bracket that nobody closed is told far below it
+        inside = str(error.context).startswith("while")
+        if inside and at and begun and begun.line < at.line:  # what nobody closed is told far below it
             what += f" (in what begins at line {begun.line + first_line})"
         raise YamlProblem(what, mark) from None
     except yaml.reader.ReaderError as error:
