@@ -43,6 +43,8 @@ class Databases:
     """Steps that fail on their way up, each with what becomes of it: `whole` (nothing is done) or `partly`."""
     clings: set[str] = field(default_factory=set)
     """Steps that fail on their way down."""
+    uses: dict[str, dict[str, list[list[str]]]] = field(default_factory=dict)
+    """What the models of a tag read, by database; where it isn't told, nobody knows."""
     running: int = 0
     """How often `settled` still answers that a migration runs."""
     log: list[tuple[str, str, str]] = field(default_factory=list)
@@ -61,7 +63,8 @@ class SchemaVerbs:
     def do_heads(self, _data: bytes, release: str) -> dict[str, Any]:
         code = self._code(release)
         self.host.releases[release]["heads"] = {name: _heads(steps) for name, steps in code.items()}
-        return {"databases": [_plain(name, steps) for name, steps in code.items()]}
+        uses = self._base.uses.get(self.host.releases[release]["record"]["tag"], {})
+        return {"databases": [{**_plain(name, steps), "uses": uses.get(name)} for name, steps in code.items()]}
 
     def do_schema(self, _data: bytes, release: str, sizes: bool) -> dict[str, Any]:
         found = []

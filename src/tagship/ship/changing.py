@@ -17,7 +17,7 @@ from tagship.ship.executor import GRACE, Enough, Onward, carry_out
 from tagship.ship.fleet import Fleet, raise_all
 from tagship.ship.hooks import NO_HOOKS, Hooks
 from tagship.ship.loading import feed_of, fit
-from tagship.ship.migrations.asking import await_settled
+from tagship.ship.migrations.asking import await_settled, code
 from tagship.ship.migrations.descent import NO_WISH, Wish
 from tagship.ship.migrations.going_down import going_down
 from tagship.ship.migrations.guards import warnings
@@ -88,7 +88,7 @@ def deploy(
             raise LookupError("a plan with an outline has a route")
         looks = {release: Look.from_json(release, answer, host=route.host) for release, answer in answers.items()}
         second = plan_onward(surveys, shipment, facts, service, plan.release, looks, wish)
-        _tell_second(second, looks[plan.release], fleet, listener)
+        _tell_second(second, looks[plan.release], route.host, fleet, listener)
         if seen is not None:
             seen(fleet, route.host, looks[plan.release])
             raise Enough
@@ -161,11 +161,16 @@ def await_schema(fleet: Fleet, stage: config.Stage, limits: SchemaLimits, listen
         await_settled(fleet, host, listener, patience=float(limits.deadline))
 
 
-def _tell_second(plan: Plan, look: Look, fleet: Fleet, listener: Listener) -> None:
-    """The second leg, of which people know all but what moves the schema, and what one should know of that."""
+def _tell_second(plan: Plan, look: Look, host: str, fleet: Fleet, listener: Listener) -> None:
+    """The second leg, of which people know all but what moves the schema, and what one should know of that.
+
+    Where something is dropped, `host` is asked what the release that runs there reads. Raises `HostRefused`.
+    """
     moving = replace(plan, phases=tuple(phase for phase in plan.phases if phase.name in MOVING))
     listener(Event("plan", data={"plan": render(moving), "steps": to_json(plan), "leg": 2}))
-    for warned in warnings(look):
+    live = fleet.surveys[host].live if look.drops else None
+    running = code(fleet, host, live.id) if live is not None and live.schema else None
+    for warned in warnings(look, running):
         note(listener, warned.words, level="warning")
     if look.pending and fleet.away:
         absent = ", ".join(fleet.away)

@@ -292,6 +292,17 @@ def test_what_should_be_known_is_warned_about_with_its_size() -> None:
     assert "default/0004: not in one transaction" in said
 
 
+def test_what_goes_is_held_against_what_the_running_models_read() -> None:
+    """A column that the running release has forgotten may go without a word; one that it reads is named with it."""
+    fourth = step("0004", drops=[["poll", "title"], ["vote", None]])
+    made = up_to(fleet(v4=code(FIRST, SECOND, fourth)), "v2")
+    base(made).uses["v2"] = {"default": [["poll", "id"], ["vote", "id"]]}
+    assert made.deploy("v4").outcome == "live"
+    said = "\n".join(made.warnings())
+    assert "default/0004: drops table vote, which 0001-v2 reads until it is drained" in said
+    assert "poll.title" not in said
+
+
 def test_hosts_that_are_left_alone_are_named_where_the_schema_moves() -> None:
     """Their old code meets the new schema for longer than a drain."""
     made = up_to(fleet(), "v1")

@@ -43,9 +43,12 @@ def refuse_up(look: Look, host: str, *, settled: Collection[Pair] = ()) -> None:
         raise Refused(f"{len(reasons)} reasons stand against migrating", where=host, cure="see each below", tail=rows)
 
 
-def warnings(look: Look) -> tuple[Warned, ...]:
-    """What is allowed, and should be known: long locks, steps with no way back, code that may still use what goes."""
-    return tuple(warned for database in look.databases for warned in _warnings(database))
+def warnings(look: Look, running: Look | None = None) -> tuple[Warned, ...]:
+    """What is allowed, and should be known: long locks, steps with no way back, code that still uses what goes.
+
+    `running` is the code of the release that is current; `None`: nothing is, or nobody asked it.
+    """
+    return tuple(warned for database in look.databases for warned in _warnings(database, running))
 
 
 def _reasons(database: Database, settled: set[Pair]) -> Iterator[TagshipError]:
@@ -73,7 +76,7 @@ def _reasons(database: Database, settled: set[Pair]) -> Iterator[TagshipError]:
         )
 
 
-def _warnings(database: Database) -> Iterator[Warned]:
+def _warnings(database: Database, running: Look | None) -> Iterator[Warned]:
     for id in database.unknown:
         applied = database.applied_step(id)
         if applied is not None and applied.kept is not None:
@@ -82,21 +85,33 @@ def _warnings(database: Database) -> Iterator[Warned]:
     for id, why in database.partly:
         what = f"a part of it may be done: {why}"
         yield Warned(name_of((database.name, id)), what, "see in the database what it had begun, and take that back")
-    present = _present(database)
     for id in database.pending:
         step = database.migration(id)
         if step is None:
             continue
         where = name_of((database.name, id))
         yield from (_lock(where, database, table, line) for table, line in step.locks)
-        used = [_place(place) for place in step.drops if present & {place, (place[0], None)}]
-        if used:
-            yield Warned(
-                where,
-                f"drops {', '.join(used)}, which the release that runs now may still use until it is drained",
-                "drop what no running code knows any more: one release later than the code that forgets it",
-            )
+        yield from _still_used(where, database, step, running)
         yield from _no_way_back(where, step)
+
+
+def _still_used(where: str, database: Database, step: Migration, running: Look | None) -> Iterator[Warned]:
+    """What the step drops of what the running release's models read; of what there is, where they don't tell."""
+    known = running.database(database.name) if running is not None else None
+    if running is not None and known is not None and known.uses is not None:
+        who, does = running.release, "reads"
+        tables = {table for table, _column in known.uses}
+        used = [place for place in step.drops if place in known.uses or (place[1] is None and place[0] in tables)]
+    else:
+        who, does = "the release that runs now", "may still use"
+        present = _present(database)
+        used = [place for place in step.drops if present & {place, (place[0], None)}]
+    if used:
+        yield Warned(
+            where,
+            f"drops {', '.join(map(_place, used))}, which {who} {does} until it is drained",
+            "drop what no running code knows any more: one release later than the code that forgets it",
+        )
 
 
 def _no_way_back(where: str, step: Migration) -> Iterator[Warned]:

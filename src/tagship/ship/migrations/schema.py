@@ -77,6 +77,8 @@ class Database:
     """Tables that pending steps lock."""
     partly: tuple[tuple[str, str], ...] = ()
     """Steps that failed outside of a transaction and were never finished, each with why."""
+    uses: frozenset[Place] | None = None
+    """The columns that the code's models read; `None`: its kind doesn't tell."""
 
     def migration(self, id: str) -> Migration | None:
         """The step with that id, if the code has it."""
@@ -110,6 +112,12 @@ class Look:
     def pending(self) -> tuple[Pair, ...]:
         """What goes up, database by database."""
         return tuple((database.name, id) for database in self.databases for id in database.pending)
+
+    @property
+    def drops(self) -> bool:
+        """Something that is pending drops a table or a column."""
+        steps = (database.migration(id) for database in self.databases for id in database.pending)
+        return any(step is not None and step.drops for step in steps)
 
     @property
     def unknown(self) -> tuple[Pair, ...]:
@@ -206,6 +214,7 @@ def _database(row: Mapping[str, Any]) -> Database:
         unknown=tuple(map(str, row.get("unknown", ()))),
         conflicts=tuple(map(str, row.get("conflicts", ()))),
         edited=tuple(map(str, row.get("edited", ()))),
+        uses=None if row.get("uses") is None else frozenset(_places(row["uses"])),
         partly=tuple((str(one["id"]), str(one.get("why") or "it failed")) for one in row.get("partly", ())),
         sizes={str(t): Size(int(s["rows"]), int(s["bytes"])) for t, s in (row.get("sizes") or {}).items()},
     )
