@@ -11,6 +11,7 @@ from tagship.ship.migrations.schema import Database, Look, Migration, Pair, Plac
 
 BIG = 100_000
 """Rows of a table that is worth naming even where nobody waits for it yet."""
+IRREVERSIBLE = "irreversible"
 _MEBI = 1024 * 1024
 
 
@@ -46,9 +47,11 @@ def refuse_up(look: Look, host: str, *, settled: Collection[Pair] = ()) -> None:
 def warnings(look: Look, running: Look | None = None) -> tuple[Warned, ...]:
     """What is allowed, and should be known: long locks, steps with no way back, code that still uses what goes.
 
-    `running` is the code of the release that is current; `None`: nothing is, or nobody asked it.
+    What has no way back comes first. `running` is the code of the release that is current; `None`: nothing is, or
+    nobody asked it.
     """
-    return tuple(warned for database in look.databases for warned in _warnings(database, running))
+    found = [warned for database in look.databases for warned in _warnings(database, running)]
+    return tuple(sorted(found, key=lambda warned: not warned.what.startswith(IRREVERSIBLE)))
 
 
 def _reasons(database: Database, settled: set[Pair]) -> Iterator[TagshipError]:
@@ -116,7 +119,7 @@ def _still_used(where: str, database: Database, step: Migration, running: Look |
 
 def _no_way_back(where: str, step: Migration) -> Iterator[Warned]:
     if not step.reversible:
-        what = f"irreversible{f': {step.why}' if step.why else ''}"
+        what = f"{IRREVERSIBLE}{f': {step.why}' if step.why else ''}"
         yield Warned(where, what, "a rollback to before it is refused, or keeps it (--keep-schema)")
     if not step.atomic:
         what = "not in one transaction: if it fails, what it did until then stays"
