@@ -223,12 +223,15 @@ def good_before(host: Standing, release: str | None) -> str | None:
 def goes_back(host: Standing) -> str | None:
     """Where the next rollback leads: where one was going that flipped and was cut off before any mark, if one was."""
     verbs: dict[Any, Any] = {}
-    going = None
+    going: str | None = None
+    came: tuple[Any, Any] = (None, None)
     for row in journal(host):
         if row.get("event") == "begun":
             verbs[row["change"]] = row["verb"]
         elif row.get("event") == "flipped":
-            going = row["release"] if verbs.get(row["change"]) == "rollback" else None
+            back = (row["change"], row["release"]) == came  # put back by who had begun it
+            going = row["release"] if verbs.get(row["change"]) == "rollback" and not back else None
+            came = (row["change"], row.get("origin"))
         elif row.get("event") == "good" and row["release"] == going:
             going = None
     return going or good_before(host, current(host))

@@ -39,15 +39,19 @@ def told(rows: Iterable[dict[str, Any]]) -> Optional[dict[str, Any]]:
 
 
 def fled(rows: Iterable[dict[str, Any]]) -> Optional[str]:
-    """What the last flip led away from, where that was a rollback's and nobody came to mark what it led to."""
+    """What the last flip led away from, where that was a rollback's and nobody lived to mark what it led to.
+
+    One that was put back was not cut off: then the flip's way back is the last.
+    """
     verbs: dict[int, Any] = {}
     last: dict[str, Any] = {}
     for row in rows:
-        event = row["event"]
+        event, change = row["event"], number_of(row)
         if event == "begun":
-            verbs[number_of(row)] = row.get("verb")
+            verbs[change] = row.get("verb")
         elif event == "flipped":
-            last = row if verbs.get(number_of(row)) == "rollback" else {}
+            undone = bool(last) and number_of(last) == change and row.get("release") == last.get("origin")
+            last = row if verbs.get(change) == "rollback" and not undone else {}
         elif event == "good" and row.get("release") == last.get("release"):
             last = {}
     return last.get("origin")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import TypeVar
 import pytest
 from unit.ship.killed import Hosts, failing
 
+from tagship.events import Event
 from tagship.ship import looking
 
 T = TypeVar("T")
@@ -131,6 +134,23 @@ def test_a_rollback_that_died_once_all_had_flipped_is_finished_by_the_next(hosts
     assert hosts.own("web1") == hosts.own("web2") == {ONE: "good", TWO: "good", THREE: "left"}
     assert hosts.running() == both([TWO])
     assert hosts.rollback().release == ONE
+
+
+def test_a_rollback_that_was_put_back_is_not_taken_for_one_that_died(hosts: Hosts) -> None:
+    """It had flipped, and flipped back: the next one goes down as if there had been none."""
+    for tag in ("v1", "v2"):
+        hosts.deploy(tag)
+
+    def listener(event: Event) -> None:
+        data = event.data
+        if event.name == "step" and (event.host, data["state"]) == ("web2", "done") and f"to {ONE}" in data["step"]:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    assert hosts.rollback(listener=listener).exit == 130
+    with hosts.fleet() as fleet:
+        assert [survey.current for survey in fleet.surveys.values()] == [TWO, TWO]
+    down = hosts.rollback()
+    assert (down.outcome, down.release) == ("live", ONE)
 
 
 def test_what_a_rollback_that_died_fled_from_is_no_target_of_the_next(hosts: Hosts) -> None:
