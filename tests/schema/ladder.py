@@ -9,13 +9,13 @@ from schema.site import Site
 from schema.story import NEWEST, NO_WAY_BACK, Expected
 
 
-def climb(made: Site, wanted: Mapping[str, Mapping[str, str]] | None) -> Found:
-    """`fab deploy --tag v1` to v10, and `fab rollback` to v1; `wanted` are fresh installs, where that can be told."""
+def climb(made: Site, wanted: Mapping[str, Mapping[str, str]] | None, *, top: int = NEWEST) -> Found:
+    """`fab deploy --tag v1` up to `top`, and `fab rollback` to v1; `wanted` are fresh installs, if known."""
     found, expected = Found(), Expected(1)
-    for level in range(1, NEWEST + 1):
+    for level in range(1, top + 1):
         made.fab("deploy", "--tag", f"v{level}")
         _hold(made, expected, level, wanted, found)
-    for level in range(NEWEST - 1, 0, -1):
+    for level in range(top - 1, 0, -1):
         made.fab("rollback", "--yes-drop-data")
         _hold(made, expected, level, wanted, found)
     return found

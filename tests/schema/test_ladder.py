@@ -1,4 +1,4 @@
-"""The README's two loops: ten releases up, and down again, on PostgreSQL."""
+"""The README's two loops, half as high: five up and four down, on PostgreSQL. All of it: `inv schema-proof`."""
 
 from __future__ import annotations
 
@@ -13,17 +13,16 @@ from schema.site import site
 from schema.story import ALIASES, EXAMPLE, environment, make_releases
 
 
-def test_ten_up_and_nine_down_by_fab(postgres: Postgres, tmp_path: Path) -> None:
+def test_five_up_and_four_down_by_fab(postgres: Postgres, tmp_path: Path) -> None:
     """At each rung both schemas are those of a fresh install, /health fits, and no row is missing."""
     repository = tmp_path / "repository"
     shutil.copytree(EXAMPLE, repository)
     make_releases(repository, environment(tmp_path))
     wanted = fresh(postgres, repository, tmp_path)
     with site(tmp_path / "site", postgres) as made:
-        found = ladder.climb(made, wanted)
-        assert found == pairs.Found(pairs=19, wrong=[], rows=found.rows)
-        assert found.rows > 19
-        assert ladder.refuse(made) == []
+        found = ladder.climb(made, wanted, top=5)
+        assert found == pairs.Found(pairs=9, wrong=[], rows=found.rows)
+        assert found.rows > 9
 
 
 def test_the_readme_climbs_the_same_ladder() -> None:
