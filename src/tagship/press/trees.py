@@ -294,24 +294,22 @@ def _parents(folder: str) -> list[str]:
 
 def _files(root: Path) -> Iterator[str]:
     """Every file below `root`, and every link and special file."""
-    waiting = [""]
-    while waiting:
-        prefix = waiting.pop()
-        with os.scandir(root / prefix) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    waiting.append(f"{prefix}{entry.name}/")
-                else:
-                    yield f"{prefix}{entry.name}"
+    return (path for path, is_folder in _found(root) if not is_folder)
 
 
 def _folders(root: Path) -> Iterator[str]:
     """Every folder below `root`."""
+    return (path for path, is_folder in _found(root) if is_folder)
+
+
+def _found(root: Path) -> Iterator[tuple[str, bool]]:
+    """The path of everything below `root`, and whether it is a folder."""
     waiting = [""]
     while waiting:
         prefix = waiting.pop()
         with os.scandir(root / prefix) as entries:
             for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
+                is_folder = entry.is_dir(follow_symlinks=False)
+                if is_folder:
                     waiting.append(f"{prefix}{entry.name}/")
-                    yield f"{prefix}{entry.name}"
+                yield f"{prefix}{entry.name}", is_folder
