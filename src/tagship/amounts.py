@@ -6,6 +6,11 @@ URLS_SHOWN = 20
 """URLs of each kind of change that a plan prints and a webhook is sent; the rest is counted."""
 
 
+def counted(number: int, word: str) -> str:
+    """`1 page`, `12 pages`: for words whose plural takes an s."""
+    return f"{number} {word}{'s' * (number != 1)}"
+
+
 def human_bytes(count: int) -> str:
     """24310 bytes as people read them: `24 KB` (decimal units)."""
     for unit, size in (("GB", 10**9), ("MB", 10**6), ("KB", 10**3)):

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tagship.amounts import counted
 from tagship.app.project import Project, open_project, tell_tag
 from tagship.errors import Refused, UsageError
 from tagship.events import Event, Listener, note
@@ -101,7 +102,7 @@ def refusal(result: Mapping[str, Any]) -> Refused | None:
     """What there is to say of a check that found errors; None where it found none."""
     if not result["exit"]:
         return None
-    what = f"the site has {_count(result['errors'], 'error')}, told above"
+    what = f"the site has {counted(result['errors'], 'error')}, told above"
     return Refused(what, cure="mend them; what is meant to be so goes into `site.check.ignore`, with its reason")
 
 
@@ -177,9 +178,5 @@ def _write_sarif(path: Path, checked: Checked) -> None:
 
 def _summed_up(checked: Checked) -> str:
     ignored = f", {checked.ignored} ignored" if checked.ignored else ""
-    looked = f"{_count(checked.pages, 'page')}: " if checked.pages else ""
-    return f"{looked}{_count(checked.errors, 'error')}, {_count(checked.warnings, 'warning')}{ignored}"
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}{'s' * (number != 1)}"
+    looked = f"{counted(checked.pages, 'page')}: " if checked.pages else ""
+    return f"{looked}{counted(checked.errors, 'error')}, {counted(checked.warnings, 'warning')}{ignored}"

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tagship import __version__
-from tagship.amounts import URLS_SHOWN
+from tagship.amounts import URLS_SHOWN, counted
 from tagship.config import Notify, webhooks
 from tagship.errors import Interrupted
 from tagship.events import Listener, note
@@ -72,7 +72,7 @@ class News:
         outcome, what = self.outcome, self.tag or "a release"
         lines = [
             f"{self.app}: {what} {_WORDS.get(self.word, f'was {self.word}')} on {self.stage} "
-            f"({self.verb} by {self.who}, {_count(len(outcome.hosts), 'host')}, {outcome.seconds:.1f} s)"
+            f"({self.verb} by {self.who}, {counted(len(outcome.hosts), 'host')}, {outcome.seconds:.1f} s)"
         ]
         if outcome.release:
             lines.append(f"release: {outcome.release}, before: {outcome.previous or 'none'}")
@@ -195,7 +195,3 @@ def _fault(error: BaseException) -> str:
     if isinstance(error, urllib.error.URLError):
         return str(getattr(error.reason, "strerror", None) or error.reason)
     return f"{type(error).__name__}: {error}"
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}{'s' * (number != 1)}"

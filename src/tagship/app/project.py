@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 import msgspec
 
 from tagship import config as config_file
+from tagship.amounts import counted
 from tagship.config import Config, Markup, Site
 from tagship.errors import ConfigError, UsageError
 from tagship.events import Event, Listener, note
@@ -93,7 +94,7 @@ def build(project: Project, wanted: Wanted, *, listener: Listener) -> dict[str, 
     for line in explained:
         note(listener, line)
     where = str(wanted.out or Path(output.FOLDER) / output.LINK)
-    counts = (_count(built.pages, "page"), _count(built.posts, "post"), _count(built.assets, "asset"))
+    counts = (counted(built.pages, "page"), counted(built.posts, "post"), counted(built.assets, "asset"))
     note(listener, f"{where}: {', '.join(counts)}")
     return {"out": where, "pages": built.pages, "posts": built.posts, "assets": built.assets}
 
@@ -194,7 +195,3 @@ def clean(project: Project) -> bool:
     from tagship.press import output  # as in `build`
 
     return output.clean(project.root)
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}{'s' * (number != 1)}"
